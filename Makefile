@@ -1,0 +1,40 @@
+# Every target makes the .venv it needs; it is made again when pyproject.toml changes.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN    := .venv/bin
+READY  := .venv/.ready
+
+$(READY): pyproject.toml
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+.PHONY: help e2e test lint fix check bench clean
+
+help: ## this list
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+e2e: $(READY) ## the main job, offline: 13 files, 492 MB, through healthy and failing sources
+	$(BIN)/python -m tests.e2e
+
+test: $(READY) ## unit and flow tests, with branch coverage
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+lint: $(READY) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fix: $(READY) ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+check: lint ## lint, and the tests that keep the house in order: layers, exports, documents
+	$(BIN)/python -m pytest -q tests/unit/test_layers.py tests/unit/test_exports.py tests/unit/test_docs.py
+
+bench: $(READY) ## this engine against curl -Z and a requests loop, as ratios
+	$(BIN)/python -m bench
+
+clean: ## remove the .venv and all caches
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build dist

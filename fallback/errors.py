@@ -1,0 +1,110 @@
+"""What this package raises, and who must act on it.
+
+    FallbackError
+    ├── ConfigError            the caller: nothing was requested, nothing was written
+    │   ├── ManifestError      whoever wrote the manifest; every problem at once, each at its key
+    │   ├── SettingsError      whoever set a flag, a variable or a line of fallback.toml
+    │   └── UnknownModelError  whoever asked for a model by name
+    ├── VerificationError      nobody: the engine answers it by asking another source
+    │   ├── SizeError          the number of bytes is not the promised one
+    │   └── DigestError        the bytes are not the promised ones
+    ├── UnavailableError       whoever runs the network: no source could serve the file
+    ├── StorageError           whoever runs this machine: disk full, read-only, not a folder
+    └── StoppedError           nobody: a caller or a signal ended the run; partials stay
+
+A failed request is not an exception of this tree: it is an `outcome`, and what is done about it
+is decided in `plan`. No message holds a token or the query of a signed URL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+
+class FallbackError(Exception):
+    """Whatever this package raises on purpose."""
+
+
+class ConfigError(FallbackError):
+    """What was asked for makes no sense; no request was made and no file was touched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a document: where (a dotted path of keys) and what to do."""
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+class ManifestError(ConfigError):
+    """A manifest that cannot be used: all its problems at once, each pointing at its key."""
+
+    def __init__(self, name: str, problems: Iterable[Problem]) -> None:
+        self.name = name
+        self.problems: Sequence[Problem] = tuple(problems)
+        lines = "\n".join(f"  {problem}" for problem in self.problems)
+        super().__init__(f"manifest {name} cannot be used:\n{lines}")
+
+
+class SettingsError(ConfigError):
+    """A setting that cannot be used; the message names the setting and where it was set."""
+
+
+class UnknownModelError(ConfigError):
+    """A model that the manifest does not list; the message lists those it does."""
+
+
+class VerificationError(FallbackError):
+    """Bytes that are not what the manifest promises."""
+
+
+class SizeError(VerificationError):
+    """Too many bytes, or too few."""
+
+    def __init__(self, *, expected: int, seen: int) -> None:
+        self.expected, self.seen = expected, seen
+        super().__init__(f"{seen} bytes where {expected} were promised")
+
+
+class DigestError(VerificationError):
+    """Bytes whose SHA-256 is another; `seen` is the digest they have, in hex."""
+
+    def __init__(self, *, expected: str, seen: str) -> None:
+        self.expected, self.seen = expected, seen
+        super().__init__(f"sha256 {seen} where {expected} was promised")
+
+
+class UnavailableError(FallbackError):
+    """No source could serve the file; `reasons` gives each one's, in the order they were tried."""
+
+    def __init__(self, name: str, reasons: Iterable[tuple[str, str]]) -> None:
+        self.name = name
+        self.reasons = tuple(reasons)
+        lines = "".join(f"\n  {source}: {reason}" for source, reason in self.reasons)
+        super().__init__(f"{name} could not be had from any source:{lines or ' none is configured for it'}")
+
+
+class StorageError(FallbackError):
+    """This machine's disk, not the network: never retried, never blamed on a source."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        self.path, self.what = path, what
+        super().__init__(f"{path}: {what}")
+
+    @classmethod
+    def from_os(cls, error: OSError, path: Path) -> StorageError:
+        """Say what an `OSError` on `path` means to whoever must free or mend something."""
+        return cls(path, error.strerror or str(error))
+
+
+class StoppedError(FallbackError):
+    """The run was told to stop; what had arrived is kept as partials for the next one."""
