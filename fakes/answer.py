@@ -1,0 +1,125 @@
+"""A request as a fake sees it, and the answer it means to give, both as plain values.
+
+A site is a function from a request to an answer; a fault wraps such a function. The answer says everything that will
+happen on the connection, mishaps included, and nothing has happened yet: `fakes.play` does it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import email.utils
+import http
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fakes.steps import pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fakes.steps import Step, Steps
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request: `path` decoded, `raw_path` as sent, header names in lower case, `client` as address:port."""
+
+    server: str
+    method: str
+    path: str
+    raw_path: str = ""
+    query: str = ""
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    client: str = ""
+    body: bytes = b""
+
+    def header(self, name: str) -> str | None:
+        """A header's value by its name in lower case."""
+        return self.headers.get(name)
+
+    def with_headers(self, **headers: str | None) -> Request:
+        """The same request with these headers in place of its own (`if_range` sets If-Range); None takes one away."""
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        merged = {**self.headers, **names}
+        return dataclasses.replace(
+            self, headers={name: value for name, value in merged.items() if value is not None}
+        )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer, to be played once.
+
+    `length` is the true number of bytes in `body`, None when endless; `first` says which byte of the file the body
+    begins with, and `total` how long that file is (None when the body is no part of a file). `head`, if given, is sent
+    raw in place of status line and headers. `before` is played before the head, `after` when the body is through.
+    """
+
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    body: Steps = ()
+    length: int | None = 0
+    first: int = 0
+    total: int | None = None
+    head: bytes | None = None
+    before: tuple[Step, ...] = ()
+    after: tuple[Step, ...] = ()
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header, whatever the case of its name."""
+        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+
+    def with_headers(self, headers: Mapping[str, str | None]) -> Answer:
+        """The same answer with these headers in place of those of the same name; None takes one away."""
+        changed = {name.lower() for name in headers}
+        kept = tuple(pair for pair in self.headers if pair[0].lower() not in changed)
+        added = tuple((name, value) for name, value in headers.items() if value is not None)
+        return dataclasses.replace(self, headers=kept + added)
+
+    def with_body(self, body: Steps) -> Answer:
+        """The same answer with other steps for its body; what it says about itself stays as it is."""
+        return dataclasses.replace(self, body=body)
+
+    def place(self, offset: int | None, fraction: float) -> int:
+        """A number of bytes into the body: the offset (from the end when negative), else that fraction of the whole."""
+        length = self.length or 0
+        if offset is None:
+            return int(length * fraction)
+        return offset if offset >= 0 else max(0, length + offset)
+
+    def head_bytes(self, *, close: bool) -> bytes:
+        """Status line and headers, with Date, and Connection: close where the connection ends with this answer."""
+        if self.head is not None:
+            return self.head
+        try:
+            reason = http.HTTPStatus(self.status).phrase
+        except ValueError:
+            reason = "Unknown"
+        headers = [("Date", email.utils.formatdate(usegmt=True)), *self.headers]
+        if close and self.header("connection") is None:
+            headers.append(("Connection", "close"))
+        lines = [f"HTTP/1.1 {self.status} {reason}", *(f"{name}: {value}" for name, value in headers), "", ""]
+        return "\r\n".join(lines).encode("latin-1")
+
+
+Serve = Callable[[Request], Answer]
+
+
+def text_answer(
+    status: int,
+    text: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    content_type: str = "text/plain; charset=utf-8",
+) -> Answer:
+    """A short answer of text."""
+    data = text.encode()
+    pairs = {"Content-Type": content_type, "Content-Length": str(len(data)), **(headers or {})}
+    return Answer(status, tuple(pairs.items()), body=pieces(memoryview(data)), length=len(data))
+
+
+def json_answer(status: int, document: Any, headers: Mapping[str, str] | None = None) -> Answer:
+    """A short answer of JSON."""
+    return text_answer(status, json.dumps(document), headers, content_type="application/json; charset=utf-8")

@@ -1,0 +1,113 @@
+"""What a world serves: the models of a manifest, with bytes of our own making in place of the real ones.
+
+Reads any dict of the manifest's shape (`models.json` of the engine is the default, read as data), makes a blob for each
+file, and gives each model an opaque placeholder CID: it looks like a CIDv1, and is the hash of nothing a client could
+check. `Catalogue.manifest()` is the manifest a client needs to fetch from this world.
+
+Does not validate like an engine must: of each file it needs nothing but its size.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import hashlib
+import importlib.resources
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from fakes.content import make_blob
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from fakes.content import Blob
+
+Size = Literal["full", "small"]
+RepoType = Literal["model", "dataset", "space"]
+
+
+@dataclass(frozen=True)
+class Repo:
+    """Where the Hub has a model: `commit` is the pinned revision, else one of our own; `path` a folder or empty."""
+
+    name: str
+    type: RepoType
+    revision: str
+    commit: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model: its name in the manifest, its CID on the gateways, its repo on the Hub, its blobs by path."""
+
+    name: str
+    cid: str
+    repo: Repo | None
+    files: Mapping[str, Blob]
+
+
+class Catalogue:
+    """The models of a manifest-shaped dict, each file at its real size ("full") or at a small one ("small")."""
+
+    def __init__(
+        self, manifest: Mapping[str, Any] | None = None, *, size: Size = "full", scratch: Path | None = None
+    ) -> None:
+        if size not in {"full", "small"}:
+            raise ValueError(f"size is full or small, not {size!r}")
+        self._manifest = copy.deepcopy(dict(builtin_manifest() if manifest is None else manifest))
+        self._size = size
+        self.models = {name: self._model(name, entry, scratch) for name, entry in self._manifest.items()}
+
+    def _model(self, name: str, entry: Mapping[str, Any], scratch: Path | None) -> Model:
+        files = {
+            path: make_blob(f"{name}/{path}", self._scaled(file["size"]), scratch)
+            for path, file in entry["files"].items()
+        }
+        return Model(name, placeholder_cid(f"model {name}"), _repo(entry.get("huggingface")), files)
+
+    def _scaled(self, size: int) -> int:
+        return min(size, 20_000 + size // 1000) if self._size == "small" else size
+
+    def manifest(self) -> dict[str, Any]:
+        """The manifest with this world's sizes, hashes and CIDs, and everything else as it came."""
+        manifest = copy.deepcopy(self._manifest)
+        for name, model in self.models.items():
+            manifest[name]["ipfs"] = {"cid": model.cid, "path": ""}
+            for path, blob in model.files.items():
+                file = manifest[name]["files"][path]
+                file.update(size=blob.size, sha256=blob.sha256)
+                # Proofs of the real bytes, which ours are not.
+                for proof in ("cid", "chunks"):
+                    file.pop(proof, None)
+        return manifest
+
+    def blobs(self) -> list[Blob]:
+        """Every blob of every model."""
+        return [blob for model in self.models.values() for blob in model.files.values()]
+
+
+def builtin_manifest() -> dict[str, Any]:
+    """The engine's own list of models, read as data."""
+    document = (importlib.resources.files("fallback") / "models.json").read_bytes()
+    manifest: dict[str, Any] = json.loads(document)
+    return manifest
+
+
+def placeholder_cid(what: str) -> str:
+    """A name that looks like a CIDv1 (base32, dag-pb, sha2-256) and is always the same for the same `what`."""
+    digest = hashlib.sha256(f"placeholder\0{what}".encode()).digest()
+    return "bafybei" + base64.b32encode(digest).decode().lower().rstrip("=")
+
+
+def _repo(entry: Mapping[str, Any] | None) -> Repo | None:
+    if entry is None:
+        return None
+    name, revision = entry["repo"], entry.get("revision", "main")
+    pinned = re.fullmatch(r"[0-9a-f]{40}", revision)
+    commit = revision if pinned else hashlib.sha256(f"commit of {name}".encode()).hexdigest()[:40]
+    return Repo(name, entry.get("repo_type", "model"), revision, commit, entry.get("path", ""))

@@ -1,0 +1,92 @@
+"""Faults of the status line: errors, rationing, retirement, and redirects that lead nowhere good."""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, quote
+
+from fakes.answer import Answer, text_answer
+from fakes.faults.base import Fault
+
+if TYPE_CHECKING:
+    from fakes.answer import Request, Serve
+
+
+@dataclass(frozen=True)
+class Status(Fault, name="status", numbers=(15, 16, 17, 18, 19, 20, 21, 22, 23, 25, 26), group="status"):
+    """An answer of that status, with Retry-After as given (seconds or any text) or as an HTTP date so many seconds off."""
+
+    status: int = 500
+    retry_after: int | str | None = None
+    retry_after_date_s: float | None = None
+    sunset: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    body: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 200 <= self.status <= 999:
+            raise ValueError(f"fault 'status': a final status is 200 to 999, not {self.status}")
+
+    def answer(self, request: Request, serve: Serve) -> Answer:
+        """This status, and no file."""
+        del request, serve
+        extra = {"Cache-Control": "no-store", **self.headers}
+        if self.retry_after is not None:
+            extra["Retry-After"] = str(self.retry_after)
+        if self.retry_after_date_s is not None:
+            extra["Retry-After"] = email.utils.formatdate(time.time() + self.retry_after_date_s, usegmt=True)
+        if self.sunset is not None:
+            extra["Sunset"] = self.sunset
+        if self.status in {204, 304}:
+            return Answer(self.status, tuple(extra.items()))  # neither has a body (RFC 9110 section 15)
+        return text_answer(self.status, self.body or f"fault: status {self.status}\n", extra)
+
+
+@dataclass(frozen=True)
+class Retired(Fault, name="retired", numbers=(18, 21), group="status"):
+    """429 (or 410) with a Sunset that has passed: the public gateways since September 2026, which never come back."""
+
+    status: int = 429
+    sunset: str = "Mon, 21 Sep 2026 00:00:00 GMT"
+    retry_after: int | str | None = 900
+
+    def answer(self, request: Request, serve: Serve) -> Answer:
+        """What ipfs.io and dweb.link say to every path request."""
+        link = {"Link": '<https://gatewaychanges.ipfs.io/>; rel="sunset"'}
+        body = "This IPFS gateway is switching to a service worker gateway only.\n"
+        said = Status(self.status, self.retry_after, sunset=self.sunset, headers=link, body=body)
+        return said.answer(request, serve)
+
+
+@dataclass(frozen=True)
+class Redirect(Fault, name="redirect", numbers=(14, 66, 67, 68), group="redirect"):
+    """A redirect to any URL; {path} and {query} in it stand for the request's own."""
+
+    location: str
+    status: int = 302
+
+    def answer(self, request: Request, serve: Serve) -> Answer:
+        """Location as given."""
+        del serve
+        target = self.location.replace("{path}", quote(request.path)).replace("{query}", request.query)
+        return text_answer(self.status, "", {"Location": target})
+
+
+@dataclass(frozen=True)
+class RedirectLoop(Fault, name="redirect-loop", numbers=(63, 64), group="redirect"):
+    """Redirects to the same place for ever, or `hops` times before the answer comes."""
+
+    hops: int | None = None
+    status: int = 302
+
+    def answer(self, request: Request, serve: Serve) -> Answer:
+        """One hop more, counted in the query because a fake keeps no memory of its clients."""
+        hop = int(parse_qs(request.query).get("hop", ["0"])[-1])
+        if self.hops is not None and hop >= self.hops:
+            return serve(request)
+        kept = [part for part in request.query.split("&") if part and not part.startswith("hop=")]
+        location = f"{request.raw_path or quote(request.path)}?{'&'.join([*kept, f'hop={hop + 1}'])}"
+        return text_answer(self.status, "", {"Location": location})

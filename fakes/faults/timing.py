@@ -1,0 +1,60 @@
+"""Faults of time: answers that do not begin, do not go on, or never get anywhere."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fakes import steps
+from fakes.faults.base import Fault
+
+if TYPE_CHECKING:
+    from fakes.answer import Answer, Request, Serve
+
+
+@dataclass(frozen=True)
+class Hang(Fault, name="hang", numbers=(7, 60), group="timing"):
+    """The request is read, and nothing comes: for ever, or for `seconds` before a good answer."""
+
+    seconds: float | None = None
+
+    def answer(self, request: Request, serve: Serve) -> Answer:
+        """Wait before the head."""
+        return dataclasses.replace(serve(request), before=(_silence(self.seconds),))
+
+
+@dataclass(frozen=True)
+class Stall(Fault, name="stall", numbers=(55, 58), group="timing"):
+    """The body stops at an offset or fraction, the connection stays open: for ever, or for `seconds`."""
+
+    offset: int | None = None
+    fraction: float = 0.5
+    seconds: float | None = None
+
+    def answer(self, request: Request, serve: Serve) -> Answer:
+        """Fall silent inside the body; offset 0 is right after the headers, -1 before the last byte."""
+        answer = serve(request)
+        place = answer.place(self.offset, self.fraction)
+        return answer.with_body(steps.at(answer.body, place, _silence(self.seconds)))
+
+
+@dataclass(frozen=True)
+class Dribble(Fault, name="dribble", numbers=(56, 57), group="timing"):
+    """The body comes at `bytes_per_s` from an offset on, for as long as that takes."""
+
+    bytes_per_s: float = 1.0
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        if self.bytes_per_s <= 0:
+            raise ValueError("fault 'dribble': bytes_per_s is more than 0; for silence there is 'stall'")
+
+    def answer(self, request: Request, serve: Serve) -> Answer:
+        """Slice the body and pause after each slice."""
+        answer = serve(request)
+        return answer.with_body(steps.slowly(answer.body, self.bytes_per_s, answer.place(self.offset, 0)))
+
+
+def _silence(seconds: float | None) -> steps.Step:
+    return steps.Hold() if seconds is None else steps.Pause(seconds)

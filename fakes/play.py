@@ -1,0 +1,126 @@
+"""An answer happens: its steps are written on the wire, and the journal is told how it went.
+
+`Fake` is the ASGI application of every server: it reads the request, asks the rules which faults are due, lets them wrap
+the site, and plays what comes out. Nothing here knows which fault it plays.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from fakes.answer import Request
+from fakes.steps import Close, Hold, Pause, Reset
+from fakes.wire import WIRE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from fakes.answer import Answer, Serve
+    from fakes.faults import Fault
+    from fakes.journal import Journal, Record
+    from fakes.rules import Rules
+    from fakes.steps import Steps
+    from fakes.wire import Wire
+
+
+class Fake:
+    """One server: a site, the rules that spoil it, and the journal."""
+
+    def __init__(self, name: str, site: Serve, rules: Rules, journal: Journal) -> None:
+        self._name, self._site, self._rules, self._journal = name, site, rules, journal
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request, by the wire and never by `send`."""
+        del send
+        wire: Wire = scope["extensions"][WIRE]
+        request = await _request(self._name, scope, receive, wire)
+        faults = self._rules.due(self._name, request.method, request.path)
+        record = self._journal.open(request, tuple(fault.name for fault in faults))
+        answer = spoiled(self._site, faults)(request)
+        await play(answer, request, wire, record)
+
+    def on_accept(self, wire: Wire) -> Coroutine[Any, Any, None] | None:
+        """What happens to a connection before its first request, if a fault says that something does."""
+        faults = self._rules.due_on_accept(self._name)
+        if not faults:
+            return None
+        request = Request(self._name, method="", path="", client=wire.client)
+        record = self._journal.open(request, tuple(fault.name for fault in faults))
+        return play(spoiled(self._site, faults)(request), request, wire, record)
+
+
+def spoiled(site: Serve, faults: Sequence[Fault]) -> Serve:
+    """The site with these faults around it: the first is nearest to the site, so they apply in order."""
+    for fault in faults:
+        site = functools.partial(fault.answer, serve=site)
+    return site
+
+
+async def play(answer: Answer, request: Request, wire: Wire, record: Record) -> None:
+    """Write the whole answer, or as much of it as its steps and the client allow."""
+    keep_alive = wire.keep_alive and (answer.header("connection") or "").lower() != "close"
+    ended = await _play(answer.before, wire, record, before=True)
+    if not ended:
+        # Known before the client can have seen it, so that whoever got a status finds it in the journal.
+        record.status(answer.status if answer.head is None else None)
+        ended = await _play([answer.head_bytes(close=not keep_alive)], wire, record)
+    if not ended and request.method != "HEAD":
+        ended = await _play(answer.body, wire, record, sent=record.sent)
+    if ended:
+        record.ended(ended)
+        return
+    record.ended("complete")
+    if not await _play(answer.after, wire, record):
+        wire.finish(keep_alive=keep_alive)
+
+
+async def _play(
+    steps: Steps,
+    wire: Wire,
+    record: Record,
+    *,
+    before: bool = False,
+    sent: Callable[[int], None] = lambda _count: None,
+) -> str | None:
+    """Play steps until one of them, or the client, ends the connection; says how, or None to go on."""
+    for step in steps:
+        match step:
+            case Pause(seconds):
+                await wire.wait(seconds)
+            case Hold():
+                record.ended("held")
+                await wire.wait()
+                wire.finish(keep_alive=False)
+                return "held"
+            case Reset():
+                await wire.reset()
+                return "reset"
+            case Close():
+                wire.finish(keep_alive=False)
+                return "closed" if before else "truncated"
+            case _:
+                await wire.write(step, sent)
+        if wire.gone:
+            wire.finish(keep_alive=False)
+            return "reset" if wire.dropped else "client-closed"
+    return None
+
+
+async def _request(name: str, scope: Any, receive: Any, wire: Wire) -> Request:
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return Request(
+        server=name,
+        method=scope["method"],
+        path=scope["path"],
+        raw_path=scope["raw_path"].decode("latin-1"),
+        query=scope["query_string"].decode("latin-1"),
+        headers={key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]},
+        client=wire.client,
+        body=bytes(body),
+    )

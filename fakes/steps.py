@@ -1,0 +1,144 @@
+"""What a fake does on a connection, step by step: bytes to send, and what else there is to do instead of sending.
+
+A body is an iterable of steps, made as it is played. The functions here bend such an iterable and know nothing of HTTP.
+None of them looks behind a Hold, Reset or Close: the one who plays the steps stops there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PIECE = (
+    512 * 1024
+)  # bytes a write: large enough to keep the event loop out of the way, small enough to notice a client that left
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Send nothing for so many seconds, then go on."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Send nothing more, and leave the connection open until the client goes away."""
+
+
+@dataclass(frozen=True)
+class Reset:
+    """End the connection with a RST, after everything sent before it has arrived."""
+
+
+@dataclass(frozen=True)
+class Close:
+    """End the connection with a FIN."""
+
+
+Data = bytes | memoryview
+Step = Data | Pause | Hold | Reset | Close
+Steps = Iterable[Step]
+
+
+def pieces(view: memoryview) -> Iterator[Step]:
+    """The bytes of a view, a piece at a time, without copying."""
+    for start in range(0, len(view), PIECE):
+        yield view[start : start + PIECE]
+
+
+def at(steps: Steps, offset: int, *what: Step) -> Iterator[Step]:
+    """The same steps, with `what` put in after `offset` bytes; nothing changes when there are fewer bytes."""
+    left: int | None = offset
+    for step in steps:
+        if left is None or not isinstance(step, bytes | memoryview) or len(step) < left:
+            if left is not None and isinstance(step, bytes | memoryview):
+                left -= len(step)
+            yield step
+            continue
+        if left:
+            yield step[:left]
+        yield from what
+        if left < len(step):
+            yield step[left:]
+        left = None
+    if left == 0:
+        yield from what
+
+
+def until(steps: Steps, offset: int) -> Iterator[Step]:
+    """The same steps up to `offset` bytes, and nothing more."""
+    for step in at(steps, offset, Close()):
+        if step == Close():
+            return
+        yield step
+
+
+def flipped(steps: Steps, offset: int) -> Iterator[Step]:
+    """The same steps with one bit of the byte at `offset` inverted."""
+    seen = 0
+    for step in steps:
+        if isinstance(step, bytes | memoryview):
+            if seen <= offset < seen + len(step):
+                place = offset - seen
+                yield step[:place]
+                yield bytes([step[place] ^ 0x01])
+                yield step[place + 1 :]
+            else:
+                yield step
+            seen += len(step)
+        else:
+            yield step
+
+
+def inverted(steps: Steps) -> Iterator[Step]:
+    """The same steps with every bit of every byte inverted: bytes of another file, whatever range was asked for."""
+    table = bytes(255 - value for value in range(256))
+    for step in steps:
+        yield bytes(step).translate(table) if isinstance(step, bytes | memoryview) else step
+
+
+def slowly(steps: Steps, rate: float, offset: int = 0) -> Iterator[Step]:
+    """The same steps at `rate` bytes a second from `offset` on, ten times a second, or a byte at a time when slower."""
+    size = max(1, int(rate / 10))
+    free = offset
+    for step in steps:
+        if not isinstance(step, bytes | memoryview):
+            yield step
+            continue
+        if free:
+            yield step[:free]
+        for start in range(min(free, len(step)), len(step), size):
+            part = step[start : start + size]
+            yield part
+            yield Pause(len(part) / rate)
+        free = max(0, free - len(step))
+
+
+def chunked(steps: Steps) -> Iterator[Step]:
+    """The same steps in the chunked transfer coding (RFC 9112 section 7.1), one chunk for each piece of data."""
+    for step in steps:
+        if isinstance(step, bytes | memoryview):
+            if len(step):
+                yield b"%x\r\n" % len(step)
+                yield step
+                yield b"\r\n"
+        else:
+            yield step
+    yield b"0\r\n\r\n"
+
+
+def chain(*many: Steps) -> Iterator[Step]:
+    """One after the other."""
+    for steps in many:
+        yield from steps
+
+
+def endless(filler: bytes) -> Iterator[Step]:
+    """The filler, for ever."""
+    while True:
+        yield filler

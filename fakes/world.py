@@ -1,0 +1,133 @@
+"""A world of fakes, started in one call: gateways, a Hub and its CDN, one journal, rules that spoil what you name.
+
+    with World(size="small") as world:
+        world.add("gateway1", Status(404))
+        download(world.gateways, world.hub, world.manifest())
+        assert world.journal.select(server="gateway1")
+
+Everything runs on one background thread and listens on 127.0.0.1 alone, each server on a port of its own, so the CDN is
+another origin than the Hub. Leaving the block ends every connection, also the stalled ones.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from fakes.catalogue import Catalogue
+from fakes.cdn import Cdn
+from fakes.gateway import Gateway
+from fakes.host import Host, Listener
+from fakes.hub import Hub
+from fakes.journal import Journal
+from fakes.play import Fake
+from fakes.rules import Rule, Rules
+from fakes.scenarios import Scenario, shipped
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from fakes.answer import Serve
+    from fakes.catalogue import Size
+    from fakes.faults import Fault
+
+
+class World:
+    """Gateways `gateway1`… , `hub` and `cdn`, for the models of a manifest (the engine's own if None).
+
+    `scenario` is a Scenario or the name of a shipped one. `send_buffer` (bytes) keeps the kernel from taking more than
+    the client does, so that the journal's bytes_sent are the client's; it costs speed. `url_ttl_s` is how long a signed
+    URL of the CDN lives, `page_size` how many entries the Hub's `tree` gives at once.
+    """
+
+    def __init__(
+        self,
+        manifest: Mapping[str, Any] | Catalogue | None = None,
+        *,
+        size: Size = "small",
+        scenario: Scenario | str | None = None,
+        gateways: int = 4,
+        send_buffer: int | None = None,
+        url_ttl_s: float = 3600,
+        page_size: int = 1000,
+    ) -> None:
+        self.catalogue = manifest if isinstance(manifest, Catalogue) else Catalogue(manifest, size=size)
+        self._scenario = shipped(scenario) if isinstance(scenario, str) else scenario
+        self._names = [f"gateway{number}" for number in range(1, gateways + 1)]
+        self._send_buffer, self._url_ttl_s, self._page_size = send_buffer, url_ttl_s, page_size
+
+    def __enter__(self) -> Self:
+        self._host = Host()
+        self.journal = Journal(self._host.settle)
+        self._rules = Rules(self._apply)
+        self._listeners = {name: Listener(name, self._send_buffer) for name in (*self._names, "hub", "cdn")}
+        self.urls = {name: listener.url for name, listener in self._listeners.items()}
+        self.gateways = [self.urls[name] for name in self._names]
+        self.hub, self.cdn = self.urls["hub"], self.urls["cdn"]
+        for name, site in self._sites().items():
+            fake = Fake(name, site, self._rules, self.journal)
+            self._listeners[name].serve(fake, fake.on_accept)
+        self.play(self._scenario or shipped("healthy"))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for listener in self._listeners.values():
+            self._host.call(listener.end())
+        self._host.close()
+
+    def _sites(self) -> dict[str, Serve]:
+        cdn = Cdn(self.catalogue, self.cdn, ttl_s=self._url_ttl_s)
+        hub = Hub(self.catalogue, cdn, self.hub, page_size=self._page_size)
+        return {**dict.fromkeys(self._names, Gateway(self.catalogue)), "hub": hub, "cdn": cdn}
+
+    def manifest(self) -> dict[str, Any]:
+        """The manifest whose files this world serves."""
+        return self.catalogue.manifest()
+
+    def environment(self) -> dict[str, str]:
+        """The environment that points the engine, and HuggingFace's own client, at this world."""
+        return {
+            "FALLBACK_GATEWAYS": ",".join(self.gateways),
+            "FALLBACK_HF_ENDPOINT": self.hub,
+            "HF_ENDPOINT": self.hub,
+        }
+
+    def add(
+        self,
+        server: str,
+        fault: Fault,
+        *,
+        path: str = "*",
+        method: str | None = None,
+        first: int | None = None,
+        nth: int | None = None,
+        probability: float | None = None,
+        seed: int = 0,
+    ) -> int:
+        """From now on, play this fault where the aim says (see `fakes.rules`); returns an id for `remove`."""
+        return self._rules.add(Rule(server, fault, path, method, first, nth, probability, seed))
+
+    def remove(self, number: int) -> None:
+        """Stop playing the fault of that id; KeyError if there is none."""
+        self._rules.remove(number)
+
+    def clear(self) -> None:
+        """All is well again. Connections that a fault holds stay held until their clients let go."""
+        self.play(shipped("healthy"))
+
+    def play(self, scenario: Scenario) -> None:
+        """Replace every rule by those of the scenario."""
+        self._scenario = scenario
+        self._rules.replace(scenario.rules)
+
+    def scenario(self) -> Scenario:
+        """The rules in force, by the name of what was last played."""
+        assert self._scenario is not None
+        return Scenario(self._scenario.name, tuple(self._rules.rules().values()))
+
+    def _apply(self) -> None:
+        for listener in self._listeners.values():
+            refused = self._rules.is_refused(listener.name)
+            self._host.call(listener.shut() if refused else listener.open())

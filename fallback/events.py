@@ -1,0 +1,192 @@
+"""What happens, told as facts: one frozen dataclass each. An observer gets every one.
+
+An `Observer` is any callable that takes an event; it is called from worker threads, one call at a
+time. Progress bars, metrics and the JSON lines of the CLI are observers, and the engine knows none
+of them. `engine_progress` is the shape of DESIGN.md ("Engine progress") that the original's
+callers read; `as_json` is that shape plus all of the event's own fields.
+
+Exclusions: no event holds a token or the query of a URL, and none is needed to get a file: a
+failing observer is dropped and the sync goes on (P11).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+LayerName = Literal["cache", "ipfs", "huggingface", "mirror"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A fact."""
+
+    @property
+    def kind(self) -> str:
+        """The event's name on the wire: such as `cache_hit`."""
+        return re.sub(r"(?<=.)(?=[A-Z])", "_", type(self).__name__).lower()
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted(Event):
+    """A run begins, with so many files and bytes in its manifest."""
+
+    files: int
+    bytes_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Warned(Event):
+    """Something a person should know and the run survives."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileEvent(Event):
+    """A fact about one file: `path` relative to its model's folder."""
+
+    model: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class CacheHit(FileEvent):
+    """The file is here and proven; nothing is requested."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined(FileEvent):
+    """What stood in the file's place was not the file; it was set aside under the name `kept`."""
+
+    kept: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEvent(FileEvent):
+    """A fact about one request to one source (its host, with the port if it has one)."""
+
+    layer: LayerName
+    source: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted(AttemptEvent):
+    """A source is asked; `offset` bytes are here already."""
+
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed(AttemptEvent):
+    """Bytes arrived. `downloaded` counts from the file's first byte; bytes/s, seconds."""
+
+    downloaded: int
+    total: int | None
+    rate_bytes_s: float
+    eta_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded(AttemptEvent):
+    """An attempt is over: `outcome` is `delivered` or what went wrong; `bytes_received` of a body."""
+
+    outcome: str
+    reason: str
+    bytes_received: int
+    bytes_total: int | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting(FileEvent):
+    """Nobody can be asked for `seconds`; then `source` will be."""
+
+    source: str
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileCompleted(FileEvent):
+    """The file has its final name and is right."""
+
+    layer: LayerName
+    source: str
+    size: int
+    bytes_received: int
+    attempts: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class FileFailed(FileEvent):
+    """The file could not be had: each source's reason, or what this machine's disk said."""
+
+    error: str
+    attempts: int
+    seconds: float
+    reasons: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded(Event):
+    """The run is over: how many files are right, and how many are not."""
+
+    files: int
+    failed: int
+    bytes_received: int
+    seconds: float
+    stopped: bool = False
+
+
+Observer = Callable[[Event], None]
+
+
+def engine_progress(event: Event) -> dict[str, Any] | None:
+    """The event in the original's callback shape; None where that shape has no word for it."""
+    match event:
+        case CacheHit():
+            return {"layer": "cache", "status": "hit"}
+        case AttemptStarted():
+            return _at(event) | {"attempt": event.attempt, "status": "attempting"}
+        case Progressed(downloaded=downloaded, total=total):
+            return _at(event) | {
+                "status": "downloading",
+                "downloaded": downloaded,
+                "total": total,
+                "percent": _percent(downloaded, total),
+                "speed": event.rate_bytes_s,
+                "eta": event.eta_s,
+            }
+        case FileCompleted():
+            return {"layer": event.layer, "status": "success"}
+        case AttemptEnded() if event.outcome != "delivered":
+            return _at(event) | {"attempt": event.attempt, "status": "error", "error": event.reason}
+        case FileFailed():
+            return {"status": "error", "error": event.error}
+        case _:
+            return None
+
+
+def as_json(event: Event) -> dict[str, Any]:
+    """The event as JSON: `event`, its own fields, and the keys of `engine_progress`."""
+    return {"event": event.kind, **dataclasses.asdict(event), **(engine_progress(event) or {})}
+
+
+def _at(event: AttemptEvent) -> dict[str, Any]:
+    where: dict[str, Any] = {"layer": event.layer}
+    return where | {"gateway": event.source} if event.layer == "ipfs" else where
+
+
+def _percent(downloaded: int, total: int | None) -> float | None:
+    if total is None:
+        return None
+    return round(100 * downloaded / total, 2) if total else 100.0

@@ -1,0 +1,179 @@
+"""One HTTP exchange as data: the `Request` sent, and the `Head` of what came back. Pure.
+
+Exclusions: no sockets (`transport`), and no judgement of a status (`sources`). What a server wrote
+is parsed strictly and bounded here; what cannot be parsed counts as not said.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+from fallback.outcome import Failed, Malformed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.ASCII | re.IGNORECASE)
+STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"', re.ASCII)
+"""RFC 9110, 8.8.3, less obs-text; what is sent back in If-Range must not be able to break a header."""
+
+NUMBER = re.compile(r"\d{1,19}", re.ASCII)
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port: who gets a credential, and whose ETag it is (RFC 6454)."""
+    parts = urlsplit(url)
+    return (
+        parts.scheme.lower(),
+        (parts.hostname or "").lower(),
+        parts.port or {"http": 80, "https": 443}.get(parts.scheme.lower()),
+    )
+
+
+def host_of(url: str) -> str:
+    """The host, with the port if the URL has one: how sources are named."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    host = f"[{host}]" if ":" in host else host
+    return f"{host}:{parts.port}" if parts.port else host
+
+
+def without_query(url: str) -> str:
+    """The URL as logs may show it: a query may be a signature, userinfo is a secret (P7)."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A GET. `token` goes to the origin of the URL it was made with, and nowhere else."""
+
+    url: str
+    token: str | None = field(default=None, repr=False)
+    offset: int = 0
+    """Bytes that are here already."""
+    if_range: str | None = None
+
+    def resuming(self, offset: int, etag: str | None = None) -> Request:
+        """This request for the bytes from `offset` on, if the file is still the one with `etag`."""
+        return replace(self, offset=offset, if_range=etag if offset else None)
+
+    def headers(self) -> dict[str, str]:
+        """What is sent. Never a content coding: a CDN that compresses ignores Range (RFC 9110, 14.2)."""
+        headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        if self.offset:
+            headers["Range"] = f"bytes={self.offset}-"
+        if self.if_range:
+            headers["If-Range"] = self.if_range
+        return headers
+
+    def redirected(self, location: str) -> Request:
+        """The request that follows a redirect: the token stays behind when the origin changes.
+
+        Raises:
+            Failed: Malformed, for a target that DESIGN.md ("Jitter … Redirects") refuses.
+        """
+        try:
+            url = urljoin(self.url, location)
+            old, new = origin(self.url), origin(url)
+        except ValueError:
+            raise Failed(Malformed("redirect refused: its Location is not a URL")) from None
+        if any(ord(char) <= 0x20 or ord(char) == 0x7F for char in location):
+            raise Failed(Malformed("redirect refused: control characters in its Location"))
+        if new[0] not in {"http", "https"} or not new[1]:
+            raise Failed(
+                Malformed(f"redirect refused: to {new[0] or 'no'} scheme, only http and https are followed")
+            )
+        if old[0] == "https" and new[0] == "http":
+            raise Failed(Malformed("redirect refused: from https to http"))
+        return replace(self, url=url, token=self.token if new == old else None)
+
+
+@dataclass(frozen=True, slots=True)
+class ContentRange:
+    """`Content-Range: bytes start-end/total`; `end` is the last byte's offset, `total` None for `*`."""
+
+    start: int
+    end: int
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Status and headers of an answer, and the URL that gave it after redirects.
+
+    `headers` has lower-case names. `excerpt` is the beginning of an error's body: some gateways
+    say 500 for a file they do not have, and only the text tells (facts of boxo).
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    url: str
+    excerpt: str = ""
+
+    @property
+    def location(self) -> str | None:
+        """Where a redirect leads; None if this is not one."""
+        return self.headers.get("location") if self.status in REDIRECTS else None
+
+    @property
+    def content_length(self) -> int | None:
+        """Bytes of body that were announced."""
+        text = self.headers.get("content-length", "")
+        return int(text) if NUMBER.fullmatch(text) else None
+
+    @property
+    def content_range(self) -> ContentRange | None:
+        """Which bytes a 206 holds; None when not said, or not understood."""
+        match = CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
+        if match is None:
+            return None
+        start, end, total = match.groups()
+        return ContentRange(int(start), int(end), None if total == "*" else int(total))
+
+    @property
+    def strong_etag(self) -> str | None:
+        """The entity tag if it is a strong one: only those may go into If-Range (RFC 9110, 13.1.5)."""
+        tag = self.headers.get("etag", "")
+        return tag if STRONG_ETAG.fullmatch(tag) else None
+
+    @property
+    def media_type(self) -> str:
+        """The Content-Type without its parameters, in lower case."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def encoded(self) -> bool:
+        """A content coding was applied though none was asked for."""
+        return self.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}
+
+    def retry_after_s(self, now: float) -> float | None:
+        """Seconds to wait, from a number or an HTTP-date (RFC 9110, 10.2.3); None: not said, or junk."""
+        text = self.headers.get("retry-after", "").strip()
+        if NUMBER.fullmatch(text):
+            return float(text)
+        date = _http_date(text)
+        return None if date is None else max(0.0, date - now)
+
+    def sunset_passed(self, now: float) -> bool:
+        """Whether a `Sunset` (RFC 8594) lies in the past: the service is gone for good."""
+        date = _http_date(self.headers.get("sunset", ""))
+        return date is not None and date <= now
+
+
+def _http_date(text: str) -> float | None:
+    try:
+        date = parsedate_to_datetime(text)
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+    # An HTTP-date is always GMT; one that does not say so is read as if it did (RFC 9110, 5.6.7).
+    moment: datetime = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return moment.timestamp()

@@ -1,0 +1,214 @@
+"""What to have: JSON -> Manifest > Model > File, all problems of a document at once, each at its key.
+
+Reads this project's shape and the original's `{model: {"files": {path: {"size", "sha256"}}}}` alike,
+and keeps keys that it does not know. Pure but for `Manifest.load`, which reads one file.
+
+It does not write `.manifests.json`, ask any source what it has, look at the models folder, or check
+that a CID or a repository exists. Which names are safe is decided in `names`.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from fallback import names
+from fallback.errors import ManifestError, Problem, UnknownModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    Check = Callable[[str], str | None]  # what is wrong with a string, as a sentence without subject
+
+CHUNK_BYTES = 1024 * 1024  # a leaf of the unixfs-v1-2025 profile, so that chunks and CID are one computation
+MAX_SIZE_BYTES = 2**63 - 1  # SQLite's and every file system's
+MAX_MANIFEST_BYTES = 64 * 1024 * 1024  # a model file given for a manifest by mistake is not read into memory
+MAX_DEPTH = 32  # ours is 4 deep; unknown keys must not exhaust the stack of whoever writes them again
+
+
+def _extra() -> Any:
+    """Unknown keys, kept; out of the hash because JSON's values have none."""
+    return field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file: where it goes below its model's folder, and what proves it.
+
+    `size` is in bytes; None only for a file made in code whose size nobody told. `sha256` is lower-case
+    hex; None only where `unsafe_allow_missing_sha256` let it pass. `chunks` are the SHA-256 of each MiB,
+    in hex, or empty if not known.
+    """
+
+    path: str
+    size: int | None
+    sha256: str | None
+    cid: str | None = None
+    chunks: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = _extra()
+
+
+@dataclass(frozen=True, slots=True)
+class HubRef:
+    """A folder (`path`, "" for the root) of a repository on HuggingFace, at a revision."""
+
+    repo: str
+    repo_type: Literal["model", "dataset"] = "model"
+    revision: str = "main"
+    path: str = ""
+    extra: Mapping[str, Any] = _extra()
+
+
+@dataclass(frozen=True, slots=True)
+class IpfsRef:
+    """A folder (`path`, "" for the root) below a CID; `profile` says how the CID was computed."""
+
+    cid: str
+    path: str = ""
+    profile: str | None = None
+    extra: Mapping[str, Any] = _extra()
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Files that belong together, the folder below the models folder that holds them, and who serves them."""
+
+    name: str
+    type: str
+    dir: str
+    files: tuple[File, ...]
+    huggingface: HubRef | None = None
+    ipfs: IpfsRef | None = None
+    published_at: str | None = None
+    extra: Mapping[str, Any] = _extra()
+
+    def target(self, file: File) -> str:
+        """Where `file` goes, relative to the models folder, "/" separated."""
+        return f"{self.dir}/{file.path}" if self.dir else file.path
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The models to have; `name` says where the list came from and takes no part in equality.
+
+    However it was made, its targets are safe names and no two of them are one file: it raises
+    `ManifestError` otherwise. A `dir` of "" (the models folder itself) can be given in code only.
+    """
+
+    models: tuple[Model, ...]
+    name: str = field(default="made in code", compare=False)
+
+    def __post_init__(self) -> None:
+        if problems := tuple(_name_problems(self.models)):
+            raise ManifestError(self.name, problems)
+
+    @classmethod
+    def parse(cls, text: str | bytes, *, name: str, allow_missing_sha256: bool = False) -> Manifest:
+        """Read a JSON document; of a model named as a built-in one, what it lacks comes from there.
+
+        Raises:
+            ManifestError: with every problem of the document.
+        """
+        known = {model.name: model for model in cls.builtin().models}
+        return _parse(text, name, _Reader(known=known, allow_missing_sha256=allow_missing_sha256))
+
+    @classmethod
+    def load(cls, path: Path | str, *, allow_missing_sha256: bool = False) -> Manifest:
+        """Read the JSON file at `path`; its name is the path.
+
+        Raises:
+            ManifestError: also for a file that is missing, unreadable or over 64 MiB.
+        """
+        try:
+            with Path(path).open("rb") as stream:
+                text = stream.read(MAX_MANIFEST_BYTES + 1)
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            reason = getattr(error, "strerror", None) or error
+            raise ManifestError(str(path), [Problem("file", f"cannot be read: {reason}")]) from error
+        if len(text) > MAX_MANIFEST_BYTES:
+            raise ManifestError(str(path), [Problem("file", "is larger than 64 MiB: this is no manifest")])
+        return cls.parse(text, name=str(path), allow_missing_sha256=allow_missing_sha256)
+
+    @classmethod
+    def builtin(cls) -> Manifest:
+        """The package's own models.json: 13 files in 2 models."""
+        return _builtin()
+
+    def model(self, name: str) -> Model:
+        """The model of this name; UnknownModelError if there is none."""
+        return self.select([name]).models[0]
+
+    def select(self, wanted: Iterable[str]) -> Manifest:
+        """Only the models named in `wanted`, in this manifest's order; UnknownModelError names all others.
+
+        No name selects no model.
+        """
+        chosen = dict.fromkeys(wanted)
+        known = [model.name for model in self.models]
+        if unknown := [_shown(name) for name in chosen if name not in known]:
+            listed = ", ".join(map(_shown, known)) or "none"
+            raise UnknownModelError(
+                f"no model {', '.join(unknown)} in manifest {self.name}; it lists {listed}"
+            )
+        return Manifest(tuple(model for model in self.models if model.name in chosen), name=self.name)
+
+    def files(self) -> Iterator[tuple[Model, File]]:
+        """Every file with its model, in the document's order."""
+        return ((model, file) for model in self.models for file in model.files)
+
+    @property
+    def total_bytes(self) -> int:
+        """The sum of all sizes that are known."""
+        return sum(file.size or 0 for _, file in self.files())
+
+    def to_json(self) -> str:
+        """This manifest as a document, in ASCII: what was parsed, with defaults spelled out.
+
+        `parse` gives an equal manifest back. `ipfsHash` repeats `ipfs.cid` for the original's tools.
+        """
+        return json.dumps({model.name: _model_json(model) for model in self.models}, indent=2) + "\n"
+
+
+@functools.cache
+def _builtin() -> Manifest:
+    text = resources.files("fallback").joinpath("models.json").read_bytes()
+    return _parse(text, "built in", _Reader(known={}, allow_missing_sha256=False))
+
+
+# --- writing -----------------------------------------------------------------------------------
+
+
+def _given(**keys: Any) -> dict[str, Any]:
+    return {key: value for key, value in keys.items() if value is not None}
+
+
+def _model_json(model: Model) -> dict[str, Any]:
+    hub, ipfs = model.huggingface, model.ipfs
+    return {
+        "type": model.type,
+        "dir": model.dir,
+        # null says "none", where a missing key would mean the built-in manifest's
+        "huggingface": hub
+        and {
+            **_given(repo=hub.repo, repo_type=hub.repo_type, revision=hub.revision, path=hub.path),
+            **hub.extra,
+        },
+        **_given(
+            ipfs=ipfs and {**_given(cid=ipfs.cid, path=ipfs.path, profile=ipfs.profile), **ipfs.extra},
+            ipfsHash=ipfs and ipfs.cid,
+            publishedAt=model.published_at,
+        ),
+        **model.extra,
+        "files": {file.path: _file_json(file) for file in model.files},
+    }
+
+
+def _file_json(file: File) -> dict[str, Any]:
+    chunks = list(file.chunks) or None
+    return {**_given(size=file.size, sha256=file.sha256, cid=file.cid, chunks=chunks), **file.extra}

@@ -1,0 +1,98 @@
+"""What one attempt came to: the table of DESIGN.md ("Outcomes"), as types.
+
+Each class is a fact about an attempt. What follows from it for this file is `plan`'s to say, what
+follows for the source is `health`'s; nothing here decides anything. `Failed` carries a failure
+from where it is seen (transport, sources, verify's caller) to where the plan is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one request to one source; `reason` is for people, without secrets."""
+
+    reason: str
+
+    @property
+    def kind(self) -> str:
+        """The outcome's name as events and metrics spell it, such as `not_here`."""
+        return re.sub(r"(?<=.)(?=[A-Z])", "_", type(self).__name__).lower()
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class Delivered(Outcome):
+    """The whole file arrived and was proven."""
+
+
+class NotHere(Outcome):
+    """The source answers, and does not have the file: 404, 410, 451, 412, 406, 401/403 of a gateway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable(Outcome):
+    """No connection: refused, name not resolved, TLS, dead proxy. `lasting`: no use in trying again."""
+
+    lasting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable(Outcome):
+    """The server cannot now: 5xx, 408, 425. `timed_out`: it never answered, and that cost `timeout_s`."""
+
+    timed_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled(Outcome):
+    """429, or 503 with Retry-After: not before `retry_after_s` seconds from now (None: not said)."""
+
+    retry_after_s: float | None = None
+
+
+class Retired(Outcome):
+    """429 or 410 with a past `Sunset` (RFC 8594): this service will not come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted(Outcome):
+    """The body broke off after `gained` new bytes. `stalled`: by our clock, not by the other end."""
+
+    gained: int = 0
+    stalled: bool = False
+
+
+class Malformed(Outcome):
+    """An answer that cannot be this file, or breaks HTTP's rules; no byte of it was proven wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Corrupt(Outcome):
+    """Bytes proven wrong, all of them from this source; `seen` is their SHA-256 in hex."""
+
+    seen: str = ""
+
+
+class Spliced(Outcome):
+    """Bytes proven wrong that more than one response wrote: nobody is blamed, the file starts anew."""
+
+
+class Refused(Outcome):
+    """HuggingFace wants a token, or another one: 401, 403, a gated repository."""
+
+
+class Storage(Outcome):
+    """This machine's disk failed: never the source's fault, never retried on the network."""
+
+
+class Failed(Exception):  # noqa: N818 - it carries an outcome, and ends nothing but the attempt
+    """Ends an attempt with `outcome`. Never leaves `download`."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        super().__init__(outcome.reason)

@@ -1,0 +1,245 @@
+"""Which source next, when, and when to stop: the only retry logic anywhere. Pure.
+
+A `Plan` is one file's, immutable: `next(now, health)` says what to do, `after(...)` gives the plan
+that knows what came of it. The caller makes the request or sleeps; nothing here does I/O, reads a
+clock, or keeps what holds for other files too (that is `health`).
+
+The rules, from DESIGN.md:
+
+- Sources are tried in the order given; one that fails goes to the back. Only an answer cut short
+  after real progress keeps its place: it is resumed where it broke off.
+- A source has so many attempts; each MiB that an interrupted one gained gives its attempt back.
+- A source that is cooling or backing off is waited for only when nobody else can be asked now, and
+  `max_wait_s` at most. One that failed in this run as often as it has attempts is not waited for:
+  so a dead network ends a run of any length in a few pauses.
+- What an earlier run merely guessed (cooling) only puts a source behind the others.
+- A banned source is asked again, once, from zero, when it is the last one left: it may have been
+  mended, and wrong bytes cannot get past the proof.
+- No step is planned for a time past the deadline.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from fallback.health import Banned, Cooling, Health, Pause, Retired, Up
+from fallback.outcome import (
+    Corrupt,
+    Interrupted,
+    Malformed,
+    NotHere,
+    Refused,
+    Spliced,
+    Storage,
+    Throttled,
+    Unavailable,
+    Unreachable,
+)
+from fallback.outcome import Retired as RetiredOutcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from fallback.outcome import Outcome
+
+REFUND_BYTES = 1 << 20
+"""Progress that gives an interrupted attempt back: a slow path that moves is not a failing one."""
+
+UNASKED = "not asked"
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """Ask `source` now. `attempt` counts from 1; `from_zero`: no Range, whatever is on disk.
+
+    `last_resort`: it is known to have sent wrong bytes, and nobody else is left.
+    """
+
+    source: str
+    attempt: int
+    from_zero: bool = False
+    last_resort: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nobody can be asked before `until`, when `source` can; `reason` is why it cannot now."""
+
+    source: str
+    until: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """The file cannot be had; (source, reason) for each source there is, in the order given."""
+
+    reasons: tuple[tuple[str, str], ...]
+
+
+Step = Try | Wait | GiveUp
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The settings a plan goes by; seconds, and `Clock.now()` for the deadline."""
+
+    backoff_s: float
+    max_wait_s: float
+    deadline: float | None = None
+    jitter: Callable[[], float] = random.random
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """What is left of one source for this file."""
+
+    source: str
+    rank: int
+    """Its place in the order given."""
+    attempts: int
+    """How many it has in all: what bounds its failures in this run too."""
+    left: int
+    asked: int = 0
+    not_before: float = 0.0
+    from_zero: bool = False
+    dropped: bool = False
+    corrupt: bool = False
+    reason: str = UNASKED
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One file's sources, in the order they would be asked now."""
+
+    policy: Policy
+    queue: tuple[Chance, ...] = field(default=())
+
+    @classmethod
+    def of(cls, sources: Mapping[str, int], policy: Policy) -> Plan:
+        """A plan that has not begun: sources in order, each with its number of attempts (> 0)."""
+        return cls(
+            policy,
+            tuple(
+                Chance(name, rank, attempts, attempts)
+                for rank, (name, attempts) in enumerate(sources.items())
+            ),
+        )
+
+    def next(self, now: float, health: Mapping[str, Health], sha256: str | None = None) -> Step:
+        """What to do now, given what is known of the sources (one that is absent is Up)."""
+        deadline = self.policy.deadline
+        if deadline is not None and now >= deadline:
+            return self._give_up("the deadline has passed")
+        open_ = [(chance, health.get(chance.source, Health()).state(now, sha256)) for chance in self._open()]
+        guesses: list[Chance] = []
+        waits: list[Wait] = []
+        for chance, state in open_:
+            if chance.corrupt or isinstance(state, Retired | Banned):
+                continue
+            if isinstance(state, Cooling) and not state.firm and state.failures == 0:
+                guesses.append(chance)
+                continue
+            until = self._ready_at(chance, state)
+            if until is not None and until <= now:
+                return self._try(chance)
+            if until is not None and until - now <= self.policy.max_wait_s:
+                waits.append(Wait(chance.source, until, _why(chance, state)))
+        if guesses:
+            return self._try(guesses[0])
+        wait = min(waits, key=lambda wait: wait.until, default=None)
+        if wait is not None and (deadline is None or wait.until < deadline):
+            return wait
+        last = None if wait is not None else self._last_resort(open_)
+        if last is not None:
+            return Try(last.source, last.asked + 1, from_zero=True, last_resort=True)
+        return self._give_up(None, dict(_known(open_)))
+
+    def after(self, step: Try, outcome: Outcome, now: float) -> Plan:
+        """The plan once `step` has come to a failing `outcome`."""
+        chance = next(chance for chance in self.queue if chance.source == step.source)
+        others = tuple(other for other in self.queue if other is not chance)
+        spent = replace(
+            chance,
+            left=chance.left - 1,
+            asked=chance.asked + 1,
+            from_zero=isinstance(outcome, Malformed | Corrupt | Spliced),
+            reason=outcome.reason,
+        )
+        match outcome:
+            case Interrupted(gained=gained, stalled=stalled) if gained >= REFUND_BYTES:
+                kept = replace(spent, left=chance.left)
+                return self._with((*others, kept) if stalled else (kept, *others))
+            case Interrupted() | Unavailable() | Unreachable(lasting=False):
+                pause = self._pause(spent)
+                spent = replace(
+                    spent, not_before=now + pause.backoff(spent.asked, cap_s=self.policy.max_wait_s)
+                )
+            case Throttled(retry_after_s=None):
+                spent = replace(
+                    spent,
+                    not_before=now + self._pause(spent).backoff(spent.asked, cap_s=self.policy.max_wait_s),
+                )
+            case Throttled(retry_after_s=float(seconds)):
+                spent = replace(spent, not_before=now + self._pause(spent).asked_for(seconds))
+            case Malformed():
+                spent = replace(spent, left=min(spent.left, 1), dropped=chance.from_zero)
+            case Corrupt():
+                spent = replace(spent, corrupt=True, dropped=step.last_resort)
+            case Spliced():
+                spent = replace(spent, left=max(spent.left, 1))
+            case NotHere() | Unreachable() | RetiredOutcome() | Refused() | Storage():
+                spent = replace(spent, dropped=True)
+        return self._with((*others, spent))
+
+    def _with(self, queue: tuple[Chance, ...]) -> Plan:
+        return replace(self, queue=queue)
+
+    def _open(self) -> Iterator[Chance]:
+        return (chance for chance in self.queue if chance.left > 0 and not chance.dropped)
+
+    def _pause(self, chance: Chance) -> Pause:
+        policy = self.policy
+        return Pause(policy.backoff_s, policy.max_wait_s, chance.attempts, policy.jitter())
+
+    @staticmethod
+    def _ready_at(chance: Chance, state: Up | Cooling) -> float | None:
+        if isinstance(state, Up):
+            return chance.not_before
+        return max(chance.not_before, state.until) if state.failures < chance.attempts else None
+
+    @staticmethod
+    def _try(chance: Chance) -> Try:
+        return Try(chance.source, chance.asked + 1, chance.from_zero)
+
+    @staticmethod
+    def _last_resort(open_: list[tuple[Chance, Up | Cooling | Retired | Banned]]) -> Chance | None:
+        """A banned source nobody asked in this plan; or the one that lied here, if it is all there is."""
+        unasked = [chance for chance, state in open_ if isinstance(state, Banned) and not chance.corrupt]
+        if unasked:
+            return unasked[0]
+        left = [chance for chance, state in open_ if not isinstance(state, Retired)]
+        return left[0] if len(left) == 1 and left[0].corrupt else None
+
+    def _give_up(self, why: str | None, known: Mapping[str, str] | None = None) -> GiveUp:
+        reasons = []
+        for chance in sorted(self.queue, key=lambda chance: chance.rank):
+            reason = chance.reason
+            if reason == UNASKED and known and chance.source in known:
+                reason = f"{UNASKED}: {known[chance.source]}"
+            reasons.append((chance.source, f"{reason} ({why})" if why else reason))
+        return GiveUp(tuple(reasons))
+
+
+def _why(chance: Chance, state: Up | Cooling) -> str:
+    return state.reason if isinstance(state, Cooling) else chance.reason
+
+
+def _known(open_: list[tuple[Chance, Up | Cooling | Retired | Banned]]) -> Iterator[tuple[str, str]]:
+    for chance, state in open_:
+        if isinstance(state, Cooling | Retired):
+            yield chance.source, state.reason
+        elif isinstance(state, Banned):
+            yield chance.source, "it sent wrong bytes for this file before"

@@ -1,0 +1,222 @@
+"""Who can be asked for a file: what URL it has there, and what the head of an answer means.
+
+A `Source` turns what is `Wanted` into a `Request`, or into None when it has no name for it; then
+it costs no request at all. `judge` reads the head of the answer and says where in the file its
+body begins, or raises `Failed` with the outcome. Exclusions: no I/O, and no decision about what
+comes next (`plan`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import quote
+
+from fallback.exchange import Request, host_of, origin
+from fallback.outcome import (
+    Failed,
+    Malformed,
+    NotHere,
+    Outcome,
+    Refused,
+    Retired,
+    Throttled,
+    Unavailable,
+)
+
+if TYPE_CHECKING:
+    from fallback.events import LayerName
+    from fallback.exchange import Head
+    from fallback.manifest import File, Model
+    from fallback.settings import Settings
+
+NO_NODE = ("could not find node", "failed to load root node", "peer does not have")
+"""What some gateways say with a 500 when they mean 404 (boxo's own client reads them so)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A file, and what sources need to name it. `ipfs_path` is `cid` or `cid/path`, unquoted."""
+
+    model: Model
+    file: File
+    ipfs_path: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.model.name}/{self.file.path}"
+
+
+class Source(Protocol):
+    """Somewhere a file can be had from."""
+
+    @property
+    def name(self) -> str:
+        """The host, with its port if it has one: the key of health, metrics and events."""
+
+    @property
+    def layer(self) -> LayerName:
+        """The layer it belongs to."""
+
+    def request(self, wanted: Wanted) -> Request | None:
+        """How to ask for the file from its first byte; None: it has no name here."""
+
+    def denied(self, head: Head) -> Outcome:
+        """What 401 and 403 mean here."""
+
+
+@dataclass(frozen=True, slots=True)
+class IpfsGateway:
+    """A path gateway: `{url}/ipfs/{cid}/{path}` (ipfs/specs, path-gateway)."""
+
+    url: str
+    layer: LayerName = field(default="ipfs", init=False)
+
+    @property
+    def name(self) -> str:
+        """The gateway's host."""
+        return host_of(self.url)
+
+    def request(self, wanted: Wanted) -> Request | None:
+        """By the file's CID; None if it has none."""
+        return Request(f"{self.url}/ipfs/{quote(wanted.ipfs_path)}") if wanted.ipfs_path else None
+
+    def denied(self, head: Head) -> Outcome:
+        """Content this gateway will not serve, such as Pinata's ERR_ID:00006 for what is not pinned there."""
+        return NotHere(f"this gateway does not serve it ({head.status})")
+
+
+@dataclass(frozen=True, slots=True)
+class HuggingFace:
+    """The Hub: `{endpoint}/{repo}/resolve/{revision}/{path}`, with `/datasets/` for data sets."""
+
+    endpoint: str
+    token: str | None = field(default=None, repr=False)
+    layer: LayerName = field(default="huggingface", init=False)
+
+    @property
+    def name(self) -> str:
+        """The Hub's host."""
+        return host_of(self.endpoint)
+
+    def request(self, wanted: Wanted) -> Request | None:
+        """By the model's repository; None if it names none."""
+        hub = wanted.model.huggingface
+        if hub is None:
+            return None
+        repo = f"datasets/{hub.repo}" if hub.repo_type == "dataset" else hub.repo
+        path = "/".join(part for part in (hub.path, wanted.file.path) if part)
+        # A revision is one segment: refs/pr/1 goes as refs%2Fpr%2F1 (huggingface_hub, hf_hub_url).
+        revision = quote(hub.revision, safe="")
+        return Request(f"{self.endpoint}/{quote(repo)}/resolve/{revision}/{quote(path)}", token=self.token)
+
+    def denied(self, head: Head) -> Outcome:
+        """A gated repository, or a CDN whose signed URL has expired: the next attempt gets a new one."""
+        if origin(head.url) != origin(self.endpoint):
+            return Unavailable(f"the signed URL of the CDN was not accepted ({head.status})")
+        if self.token is None:
+            return Refused(f"HuggingFace wants a token ({head.status}): set HF_TOKEN or FALLBACK_HF_TOKEN")
+        return Refused(
+            f"HuggingFace does not accept this token for it ({head.status}): see HF_TOKEN, FALLBACK_HF_TOKEN"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """One file at one plain URL, as `fetch` and `fallback get` are given them."""
+
+    url: str
+    layer: LayerName = field(default="mirror", init=False)
+
+    @property
+    def name(self) -> str:
+        """The mirror's host."""
+        return host_of(self.url)
+
+    def request(self, wanted: Wanted) -> Request | None:  # noqa: ARG002 - the URL is the file's
+        """The URL as given."""
+        return Request(self.url)
+
+    def denied(self, head: Head) -> Outcome:
+        """Not for us, and no setting of ours would change it."""
+        return NotHere(f"access denied ({head.status})")
+
+
+def in_order(settings: Settings) -> tuple[Source, ...]:
+    """The configured sources, first the layer that is preferred (DESIGN, Layers)."""
+    gateways: tuple[Source, ...] = tuple(IpfsGateway(url) for url in settings.gateways)
+    hub: tuple[Source, ...] = (HuggingFace(settings.hf_endpoint, settings.hf_token),)
+    return hub + gateways if settings.preferred_layer == "huggingface" else gateways + hub
+
+
+def ipfs_path(model: Model, file: File, known_cid: str | None = None) -> str | None:
+    """The file's path under a gateway's `/ipfs/`, or None.
+
+    The model's folder CID and the path below it, else the file's own CID, else `known_cid`: the
+    newest that the database knows for the model.
+    """
+    if model.ipfs is not None:
+        return "/".join(part for part in (model.ipfs.cid, model.ipfs.path, file.path) if part)
+    if file.cid is not None:
+        return file.cid
+    return f"{known_cid}/{file.path}" if known_cid else None
+
+
+def judge(source: Source, request: Request, head: Head, file: File, now: float) -> int:
+    """Read the head of an answer: the offset in the file at which its body begins.
+
+    Raises:
+        Failed: this is not (this part of) the file; its outcome says what it is.
+    """
+    if head.status not in {200, 206}:
+        raise Failed(_refusal(source, head, now))
+    if head.encoded:
+        raise Failed(
+            Malformed(f"encoded as {head.headers['content-encoding']!r} though identity was asked for")
+        )
+    if head.status == 206:
+        return _partial(request, head, file)
+    _promise(head, file)
+    return 0
+
+
+def _promise(head: Head, file: File) -> None:
+    """Refuse a whole answer that cannot be the file before a byte of it is read (fault 80)."""
+    length = head.content_length
+    html = head.media_type == "text/html" and not file.path.lower().endswith((".html", ".htm"))
+    if html and (file.size is None or length != file.size):
+        raise Failed(Malformed("an HTML page in the place of the file"))
+    if file.sha256 is not None and file.size is not None and length not in {None, file.size}:
+        raise Failed(Malformed(f"it has {length} bytes there, not the {file.size} of the manifest"))
+
+
+def _partial(request: Request, head: Head, file: File) -> int:
+    part = head.content_range
+    if not request.offset:
+        raise Failed(Malformed("206 though no range was asked for"))
+    if head.media_type == "multipart/byteranges" or part is None:
+        raise Failed(Malformed("206 without a readable Content-Range"))
+    if part.start != request.offset:
+        raise Failed(Malformed(f"206 from byte {part.start} though {request.offset} was asked for"))
+    if file.size is not None and part.total not in {None, file.size}:
+        raise Failed(Malformed(f"it has {part.total} bytes there, not the {file.size} of the manifest"))
+    return part.start
+
+
+def _refusal(source: Source, head: Head, now: float) -> Outcome:  # noqa: PLR0911 - one line a row of DESIGN's table
+    status = head.status
+    if status in {410, 429} and head.sunset_passed(now):
+        return Retired(f"{status}, and its Sunset has passed: this service was shut down")
+    if status == 429 or (status == 503 and head.retry_after_s(now) is not None):
+        wait = head.retry_after_s(now)
+        return Throttled(
+            f"{status}, {'asks to wait' if wait is None else f'asks to wait {wait:.0f} s'}", wait
+        )
+    if status in {404, 406, 410, 412, 451}:
+        return NotHere(f"not there ({status})")
+    if status in {401, 403}:
+        return source.denied(head)
+    if status == 500 and any(text in head.excerpt for text in NO_NODE):
+        return NotHere("not there (500, no such node)")
+    if status >= 500 or status in {408, 425}:
+        return Unavailable(f"the server failed ({status})")
+    return Malformed(f"status {status} where 200 or 206 was due")
