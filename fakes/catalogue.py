@@ -64,9 +64,12 @@ class Catalogue:
         self.models = {name: self._model(name, entry, scratch) for name, entry in self._manifest.items()}
 
     def _model(self, name: str, entry: Mapping[str, Any], scratch: Path | None) -> Model:
+        try:
+            sizes = {path: int(file["size"]) for path, file in entry["files"].items()}
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f'{name}: a model needs "files", and each file a "size" in bytes') from error
         files = {
-            path: make_blob(f"{name}/{path}", self._scaled(file["size"]), scratch)
-            for path, file in entry["files"].items()
+            path: make_blob(f"{name}/{path}", self._scaled(size), scratch) for path, size in sizes.items()
         }
         return Model(name, placeholder_cid(f"model {name}"), _repo(entry.get("huggingface")), files)
 

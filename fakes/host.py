@@ -45,7 +45,7 @@ class Listener:
         self._state = ServerState()
         self._server: asyncio.Server | None = None
 
-    def serve(self, app: ASGIApplication, on_accept: Accept) -> None:
+    def serve(self, app: ASGIApplication, on_accept: Accept = lambda _wire: None) -> None:
         """Say who answers here; `open` begins."""
         config = uvicorn.Config(
             app,
@@ -58,7 +58,7 @@ class Listener:
         )
         config.load()
         self._protocol = functools.partial(
-            Connection, on_accept, config=config, server_state=self._state, app_state={}
+            Connection, on_accept, self._send_buffer, config=config, server_state=self._state, app_state={}
         )
 
     async def open(self) -> None:
@@ -118,6 +118,7 @@ class Host:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
 
 

@@ -10,10 +10,11 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
-from fakes.answer import json_answer, text_answer
+from fakes.answer import text_answer
 from fakes.hub_api import HubApi
 from fakes.media import media_type
 from fakes.ranges import file_answer
+from fakes.refusal import refusal
 from fakes.repos import repos_of
 
 if TYPE_CHECKING:
@@ -98,12 +99,6 @@ class Hub:
                 }
                 return file_answer(request, file.blob, f'"{file.oid}"', headers)
         return refusal(404, "EntryNotFound", "Entry not found")
-
-
-def refusal(status: int, code: str | None, message: str) -> Answer:
-    """An error as the Hub words it: code and message in headers, the message again in JSON."""
-    headers = {"X-Error-Message": message} | ({"X-Error-Code": code} if code else {})
-    return json_answer(status, {"error": message}, headers)
 
 
 def _redirect(status: int, location: str, repo: HubRepo, file: HubFile) -> Answer:

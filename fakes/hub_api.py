@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, unquote
 
 from fakes.answer import json_answer
+from fakes.refusal import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,11 +34,11 @@ class HubApi:
         kinds: dict[str, RepoType] = {"models": "model", "datasets": "dataset", "spaces": "space"}
         kind = kinds.get(parts[0])
         if kind is None:
-            return _missing(None, "Not Found")
+            return refusal(404, None, "Not Found")
         cut = next((index for index in range(2, len(parts)) if parts[index] in _ACTIONS), len(parts))
         repo = self._repos.get((kind, "/".join(unquote(part) for part in parts[1:cut])))
         if repo is None:
-            return _missing("RepoNotFound", "Repository not found")
+            return refusal(404, "RepoNotFound", "Repository not found")
         action, *rest = [*(unquote(part) for part in parts[cut:]), ""]
         return self._answer(request, repo, action, [part for part in rest if part])
 
@@ -47,7 +48,7 @@ class HubApi:
             return json_answer(200, {"branches": [branch], "tags": [], "converts": []})
         revision = rest[0] if rest else "main"
         if revision not in repo.revisions:
-            return _missing("RevisionNotFound", f"Invalid rev id: {revision}")
+            return refusal(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         if action == "tree":
             return self._tree(request, repo, revision, "/".join(rest[1:]))
         if action == "paths-info":
@@ -58,20 +59,17 @@ class HubApi:
         query = {name: values[-1] for name, values in parse_qs(request.query).items()}
         entries = _entries(repo, folder, recursive=query.get("recursive") == "true")
         if folder and not entries:
-            return _missing("EntryNotFound", f"{folder} does not exist on {revision!r}")
-        limit = min(self._page_size, int(query.get("limit", self._page_size)))
-        start = int(query.get("cursor", "0"))
+            return refusal(404, "EntryNotFound", f"{folder} does not exist on {revision!r}")
+        numbers = query.get("limit", str(self._page_size)), query.get("cursor", "0")
+        if not all(number.isdecimal() for number in numbers):
+            return refusal(400, None, "limit and cursor are numbers")
+        limit, start = min(self._page_size, int(numbers[0])), int(numbers[1])
         headers = {"X-Repo-Commit": repo.commit}
         if start + limit < len(entries):
             kept = [f"{name}={quote(value)}" for name, value in query.items() if name != "cursor"]
             following = f"{self._url}{request.raw_path}?{'&'.join([*kept, f'cursor={start + limit}'])}"
             headers["Link"] = f'<{following}>; rel="next"'
         return json_answer(200, entries[start : start + limit], headers)
-
-
-def _missing(code: str | None, message: str) -> Answer:
-    headers = {"X-Error-Message": message} | ({"X-Error-Code": code} if code else {})
-    return json_answer(404, {"error": message}, headers)
 
 
 def _info(repo: HubRepo, *, blobs: bool) -> dict[str, Any]:
@@ -133,6 +131,6 @@ def _folder_oid(name: str) -> str:
 def _paths_info(request: Request, repo: HubRepo) -> Answer:
     if request.method != "POST":
         return json_answer(405, {"error": "Method Not Allowed"}, {"Allow": "POST"})
-    asked = parse_qs(request.body.decode()).get("paths", [])
+    asked = parse_qs(request.body.decode(errors="replace")).get("paths", [])
     known = {entry["path"]: entry for entry in _entries(repo, "", recursive=True)}
     return json_answer(200, [known[path] for path in asked if path in known])

@@ -5,7 +5,7 @@ An entry is there as soon as its request has arrived, `ended` is "open", and it 
   client-closed  the client went away first
   held           the fake fell silent, on purpose
   truncated      the fake closed the connection early      closed   the same, before a byte of an answer
-  reset          the fake sent a RST
+  reset          the fake sent a RST                       failed   the fake has a bug, its log says which
 Reading from another thread first lets the event loop catch up with everything that clients have done before.
 """
 

@@ -37,7 +37,11 @@ class Fake:
         request = await _request(self._name, scope, receive, wire)
         faults = self._rules.due(self._name, request.method, request.path)
         record = self._journal.open(request, tuple(fault.name for fault in faults))
-        answer = spoiled(self._site, faults)(request)
+        try:
+            answer = spoiled(self._site, faults)(request)
+        except Exception:  # uvicorn reports it and sends a 500
+            record.ended("failed")
+            raise
         await play(answer, request, wire, record)
 
     def on_accept(self, wire: Wire) -> Coroutine[Any, Any, None] | None:

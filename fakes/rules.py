@@ -41,6 +41,8 @@ class Rule:
             raise ValueError(f"{self.fault.name} is about a whole server: it takes no path, method or count")
         if self.fault.level == "accept" and any(aim not in {None, False} for aim in aims[:2]):
             raise ValueError(f"{self.fault.name} comes before any request: it takes no path or method")
+        if (self.first is not None and self.first < 0) or (self.nth is not None and self.nth < 1):
+            raise ValueError("first counts from 0, nth from 1")
         if self.probability is not None and not 0 <= self.probability <= 1:
             raise ValueError(f"probability is 0 to 1, not {self.probability}")
 

@@ -25,14 +25,17 @@ if TYPE_CHECKING:
     Accept = Callable[["Wire"], Coroutine[Any, Any, None] | None]
 
 WIRE = "fakes.wire"
+_PORTION = 1 << 20  # bytes a write, at most
 _FLUSH_S = 1.0  # how long a RST waits for what was sent before it; a client that does not read gets less
 
 
 class Connection(HttpToolsProtocol):
     """One connection. `on_accept` may return a coroutine, which then has the connection, and no request is read."""
 
-    def __init__(self, on_accept: Accept, **options: Any) -> None:
+    def __init__(self, on_accept: Accept, send_buffer: int | None, **options: Any) -> None:
         super().__init__(**options)
+        # Where the kernel takes little at a time, give it little: what is with us when a client leaves goes uncounted.
+        self.portion = send_buffer or _PORTION
         self._on_accept = on_accept
         self._taken = False
         self.gone = asyncio.Event()
@@ -108,14 +111,17 @@ class Wire:
     async def write(self, data: bytes | memoryview, sent: Callable[[int], None]) -> None:
         """Send bytes as they are, and return when the kernel has them all; `sent` is told how many it took."""
         transport = self._connection.transport
-        transport.write(data)
-        waiting = transport.get_write_buffer_size()
-        if self.gone:
-            return
-        sent(len(data) - waiting)
-        if waiting:
-            await self._connection.flow.drain()
-            if not self.gone:
+        for start in range(0, len(data), self._connection.portion):
+            part = data[start : start + self._connection.portion]
+            transport.write(part)
+            waiting = transport.get_write_buffer_size()
+            if self.gone:
+                return
+            sent(len(part) - waiting)
+            if waiting:
+                await self._connection.flow.drain()
+                if self.gone:
+                    return
                 sent(waiting)
 
     async def wait(self, seconds: float | None = None) -> None:

@@ -11,10 +11,12 @@ another origin than the Hub. Leaving the block ends every connection, also the s
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Self
 
 from fakes.catalogue import Catalogue
 from fakes.cdn import Cdn
+from fakes.control import control
 from fakes.gateway import Gateway
 from fakes.host import Host, Listener
 from fakes.hub import Hub
@@ -52,30 +54,43 @@ class World:
         page_size: int = 1000,
     ) -> None:
         self.catalogue = manifest if isinstance(manifest, Catalogue) else Catalogue(manifest, size=size)
-        self._scenario = shipped(scenario) if isinstance(scenario, str) else scenario
+        self._scenario = scenario if isinstance(scenario, Scenario) else shipped(scenario or "healthy")
         self._names = [f"gateway{number}" for number in range(1, gateways + 1)]
         self._send_buffer, self._url_ttl_s, self._page_size = send_buffer, url_ttl_s, page_size
 
     def __enter__(self) -> Self:
-        self._host = Host()
-        self.journal = Journal(self._host.settle)
-        self._rules = Rules(self._apply)
-        self._listeners = {name: Listener(name, self._send_buffer) for name in (*self._names, "hub", "cdn")}
-        self.urls = {name: listener.url for name, listener in self._listeners.items()}
-        self.gateways = [self.urls[name] for name in self._names]
-        self.hub, self.cdn = self.urls["hub"], self.urls["cdn"]
-        for name, site in self._sites().items():
-            fake = Fake(name, site, self._rules, self.journal)
-            self._listeners[name].serve(fake, fake.on_accept)
-        self.play(self._scenario or shipped("healthy"))
+        with contextlib.ExitStack() as opened:
+            self._host = Host()
+            opened.callback(self._host.close)
+            self.journal = Journal(self._host.settle)
+            self._rules = Rules(self._apply)
+            self._listeners = {name: self._listener(name, opened) for name in (*self._names, "hub", "cdn")}
+            self.urls = {name: listener.url for name, listener in self._listeners.items()}
+            self.gateways = [self.urls[name] for name in self._names]
+            self.hub, self.cdn = self.urls["hub"], self.urls["cdn"]
+            for name, site in self._sites().items():
+                fake = Fake(name, site, self._rules, self.journal)
+                self._listeners[name].serve(fake, fake.on_accept)
+            self.play(self._scenario)
+            self.control = self._start_control(opened)
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for listener in self._listeners.values():
-            self._host.call(listener.end())
-        self._host.close()
+        self._opened.close()
+
+    def _listener(self, name: str, opened: contextlib.ExitStack) -> Listener:
+        listener = Listener(name, self._send_buffer)
+        opened.callback(lambda: self._host.call(listener.end()))
+        return listener
+
+    def _start_control(self, opened: contextlib.ExitStack) -> str:
+        listener = self._listener("control", opened)
+        listener.serve(control(self))
+        self._host.call(listener.open())
+        return listener.url
 
     def _sites(self) -> dict[str, Serve]:
         cdn = Cdn(self.catalogue, self.cdn, ttl_s=self._url_ttl_s)
@@ -124,7 +139,6 @@ class World:
 
     def scenario(self) -> Scenario:
         """The rules in force, by the name of what was last played."""
-        assert self._scenario is not None
         return Scenario(self._scenario.name, tuple(self._rules.rules().values()))
 
     def _apply(self) -> None:

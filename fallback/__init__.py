@@ -1,1 +1,78 @@
-"""fallback: model files on this machine whatever the network does, every byte proven."""
+"""fallback: model files on this machine whatever the network does, every byte proven.
+
+    from fallback import sync
+    summary = sync()
+
+`sync` makes a folder match a manifest, `fetch` gets one file. Names are loaded when they are first
+used (PEP 562): importing this package, or `fallback.ipfs`, loads no HTTP library.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fallback.download import FileResult
+    from fallback.engine import FileFailure, Summary, fetch, load_manifest, sync
+    from fallback.errors import (
+        ConfigError,
+        FallbackError,
+        ManifestError,
+        SettingsError,
+        StoppedError,
+        StorageError,
+        UnavailableError,
+        UnknownModelError,
+    )
+    from fallback.events import Event, Observer, as_json, engine_progress
+    from fallback.manifest import File, Manifest, Model
+    from fallback.settings import Settings
+
+__all__ = [
+    "ConfigError",
+    "Event",
+    "FallbackError",
+    "File",
+    "FileFailure",
+    "FileResult",
+    "Manifest",
+    "ManifestError",
+    "Model",
+    "Observer",
+    "Settings",
+    "SettingsError",
+    "StoppedError",
+    "StorageError",
+    "Summary",
+    "UnavailableError",
+    "UnknownModelError",
+    "as_json",
+    "engine_progress",
+    "fetch",
+    "load_manifest",
+    "sync",
+]
+
+_HOMES = {
+    "FileResult": "download",
+    **dict.fromkeys(["FileFailure", "Summary", "fetch", "load_manifest", "sync"], "engine"),
+    **dict.fromkeys([name for name in __all__ if name.endswith("Error")], "errors"),
+    **dict.fromkeys(["Event", "Observer", "as_json", "engine_progress"], "events"),
+    **dict.fromkeys(["File", "Manifest", "Model"], "manifest"),
+    "Settings": "settings",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fallback' has no attribute {name!r}")
+    value = getattr(import_module(f"fallback.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return sorted(__all__)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import re
 from dataclasses import dataclass, field
 from importlib import resources
@@ -20,16 +19,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fallback import names
 from fallback.errors import ManifestError, Problem, UnknownModelError
+from fallback.reading import Reader, key, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    Check = Callable[[str], str | None]  # what is wrong with a string, as a sentence without subject
-
 CHUNK_BYTES = 1024 * 1024  # a leaf of the unixfs-v1-2025 profile, so that chunks and CID are one computation
 MAX_SIZE_BYTES = 2**63 - 1  # SQLite's and every file system's
 MAX_MANIFEST_BYTES = 64 * 1024 * 1024  # a model file given for a manifest by mistake is not read into memory
-MAX_DEPTH = 32  # ours is 4 deep; unknown keys must not exhaust the stack of whoever writes them again
+CID = re.compile(r"[A-Za-z0-9]{8,128}", re.ASCII)  # base32 or base58; what it means is `ipfs.cid`'s to say
+REPO = re.compile(r"(?!.*\.\.)[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
+REVISION = re.compile(r"(?!.*\.\.)[\x21-\x7e]+", re.ASCII)
 
 
 def _extra() -> Any:
@@ -116,7 +116,7 @@ class Manifest:
             ManifestError: with every problem of the document.
         """
         known = {model.name: model for model in cls.builtin().models}
-        return _parse(text, name, _Reader(known=known, allow_missing_sha256=allow_missing_sha256))
+        return _parse(text, name, known, allow_missing_sha256=allow_missing_sha256)
 
     @classmethod
     def load(cls, path: Path | str, *, allow_missing_sha256: bool = False) -> Manifest:
@@ -151,8 +151,8 @@ class Manifest:
         """
         chosen = dict.fromkeys(wanted)
         known = [model.name for model in self.models]
-        if unknown := [_shown(name) for name in chosen if name not in known]:
-            listed = ", ".join(map(_shown, known)) or "none"
+        if unknown := [shown(name) for name in chosen if name not in known]:
+            listed = ", ".join(map(shown, known)) or "none"
             raise UnknownModelError(
                 f"no model {', '.join(unknown)} in manifest {self.name}; it lists {listed}"
             )
@@ -178,7 +178,119 @@ class Manifest:
 @functools.cache
 def _builtin() -> Manifest:
     text = resources.files("fallback").joinpath("models.json").read_bytes()
-    return _parse(text, "built in", _Reader(known={}, allow_missing_sha256=False))
+    return _parse(text, "built in", {}, allow_missing_sha256=False)
+
+
+# --- reading -----------------------------------------------------------------------------------
+
+
+def _parse(
+    text: str | bytes, name: str, known: Mapping[str, Model], *, allow_missing_sha256: bool
+) -> Manifest:
+    reader = Reader()
+    models = [
+        _model(reader, model, value, known.get(model), may_miss=allow_missing_sha256)
+        for model, value in reader.document(text).items()
+    ]
+    seen = {problem.where for problem in reader.problems}
+    more = [problem for problem in _name_problems(models) if problem.where not in seen]
+    if reader.problems or more:
+        raise ManifestError(name, [*reader.problems, *more])
+    return Manifest(tuple(models), name=name)
+
+
+def _model(reader: Reader, name: str, value: Any, known: Model | None, *, may_miss: bool) -> Model:
+    where = key("", name)
+    given = reader.mapping(where, value)
+    if "files" not in given:
+        reader.problem(key(where, "files"), "is missing")
+    files = reader.mapping(key(where, "files"), given.get("files", {}))
+    hub = known.huggingface if known and "huggingface" not in given else _hub(reader, where, given)
+    return Model(
+        name=name,
+        type=reader.text(where, given, "type", _any, known.type if known else name),
+        dir=reader.text(where, given, "dir", names.problem, known.dir if known else name),
+        files=tuple(_file(reader, where, path, each, may_miss=may_miss) for path, each in files.items()),
+        huggingface=hub,
+        ipfs=_ipfs(reader, where, given),
+        published_at=reader.text(where, given, "publishedAt", _any, None),
+        extra=_rest(given, "type", "dir", "files", "huggingface", "ipfs", "ipfsHash", "publishedAt"),
+    )
+
+
+def _file(reader: Reader, where: str, path: str, value: Any, *, may_miss: bool) -> File:
+    where = f"{key(where, 'files')}[{shown(path)}]"
+    given = reader.mapping(where, value)
+    size = reader.size(where, given, MAX_SIZE_BYTES)
+    return File(
+        path=path,
+        size=size,
+        sha256=reader.sha256(where, given, may_miss=may_miss),
+        cid=reader.text(where, given, "cid", _like(CID, "is not a CID"), None),
+        chunks=reader.chunks(where, given, None if size is None else -(-size // CHUNK_BYTES)),
+        extra=_rest(given, "size", "sha256", "cid", "chunks"),
+    )
+
+
+def _hub(reader: Reader, where: str, given: Mapping[str, Any]) -> HubRef | None:
+    if given.get("huggingface") is None:
+        return None
+    where = key(where, "huggingface")
+    ref = reader.mapping(where, given["huggingface"])
+    kind = _like(re.compile("model|dataset"), "is neither 'model' nor 'dataset'")
+    return HubRef(
+        repo=reader.text(where, ref, "repo", _like(REPO, "is not the name of a repository")) or "",
+        repo_type=reader.text(where, ref, "repo_type", kind, "model"),
+        revision=reader.text(where, ref, "revision", _like(REVISION, "is not a revision"), "main"),
+        path=reader.text(where, ref, "path", _folder, ""),
+        extra=_rest(ref, "repo", "repo_type", "revision", "path"),
+    )
+
+
+def _ipfs(reader: Reader, where: str, given: Mapping[str, Any]) -> IpfsRef | None:
+    check = _like(CID, "is not a CID")
+    if given.get("ipfs") is None:
+        cid = reader.text(where, given, "ipfsHash", check, None)
+        return IpfsRef(cid) if cid else None
+    where = key(where, "ipfs")
+    ref = reader.mapping(where, given["ipfs"])
+    return IpfsRef(
+        cid=reader.text(where, ref, "cid", check) or "",
+        path=reader.text(where, ref, "path", _folder, ""),
+        profile=reader.text(where, ref, "profile", _any, None),
+        extra=_rest(ref, "cid", "path", "profile"),
+    )
+
+
+def _name_problems(models: Iterable[Model]) -> Iterator[Problem]:
+    """What is wrong with where files would go, over all models (`names`)."""
+    targets = []
+    for model in models:
+        for file in model.files:
+            where = f"{key(key('', model.name), 'files')}[{shown(file.path)}]"
+            target = model.target(file)
+            if what := names.problem(file.path) or names.problem(target) or names.target_problem(target):
+                yield Problem(where, what)
+            else:
+                targets.append((where, target))
+    for where, what in names.clashes(targets):
+        yield Problem(where, what)
+
+
+def _any(_: str) -> str | None:
+    return None
+
+
+def _folder(path: str) -> str | None:
+    return names.problem(path) if path else None
+
+
+def _like(pattern: re.Pattern[str], what: str) -> Callable[[str], str | None]:
+    return lambda text: None if pattern.fullmatch(text) else what
+
+
+def _rest(given: Mapping[str, Any], *known: str) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name not in known}
 
 
 # --- writing -----------------------------------------------------------------------------------

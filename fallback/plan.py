@@ -194,6 +194,11 @@ class Plan:
                 spent = replace(spent, dropped=True)
         return self._with((*others, spent))
 
+    @property
+    def alone(self) -> bool:
+        """Whether only one source is left: then even a slow one is better than none."""
+        return sum(1 for _ in self._open()) <= 1
+
     def _with(self, queue: tuple[Chance, ...]) -> Plan:
         return replace(self, queue=queue)
 

@@ -84,7 +84,8 @@ class RedirectLoop(Fault, name="redirect-loop", numbers=(63, 64), group="redirec
 
     def answer(self, request: Request, serve: Serve) -> Answer:
         """One hop more, counted in the query because a fake keeps no memory of its clients."""
-        hop = int(parse_qs(request.query).get("hop", ["0"])[-1])
+        counted = parse_qs(request.query).get("hop", ["0"])[-1]
+        hop = int(counted) if counted.isdecimal() else 0
         if self.hops is not None and hop >= self.hops:
             return serve(request)
         kept = [part for part in request.query.split("&") if part and not part.startswith("hop=")]

@@ -1,0 +1,42 @@
+"""What is remembered between runs, in one SQLite file: a small module a table.
+
+Exclusions: nothing here is needed to get a file right. Losing all of it costs hashing the files
+again and asking dead sources again (P2, P11).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from fallback.state.attempts import Attempts
+from fallback.state.cids import Cids
+from fallback.state.db import Database
+from fallback.state.health import KnownHealth
+from fallback.state.verified import Verified
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+FILE_NAME = "state.sqlite3"
+
+
+class State:
+    """The tables of the file in `folder`; neither is made before something is asked or kept."""
+
+    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
+        self.db = Database(folder / FILE_NAME, warn)
+        self.attempts = Attempts(self.db)
+        self.cids = Cids(self.db)
+        self.health = KnownHealth(self.db)
+        self.verified = Verified(self.db)
+
+    def close(self) -> None:
+        """Let go of the file; what is asked or kept after that is nothing."""
+        self.db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,48 @@
+"""The one place that maps errors to exit codes (DESIGN: 0, 1, 2, 3, 130, 143) and says them."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from fallback.errors import ConfigError, FallbackError, StorageError, StoppedError
+
+UNAVAILABLE = 1
+USAGE = 2
+STORAGE = 3
+INTERRUPTED = 130
+TERMINATED = 143
+BROKEN_PIPE = 141
+"""128 + SIGPIPE: whoever read our output went away."""
+
+
+def report(error: BaseException) -> int:
+    """Say `error` on stderr and give its exit code; what is nobody's mistake but ours is raised on."""
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else 1
+        if code == TERMINATED:
+            _say("stopped; what had come is kept")
+        return code
+    if isinstance(error, KeyboardInterrupt | click.Abort | StoppedError):
+        _say("stopped; what had come is kept")
+        return INTERRUPTED
+    if isinstance(error, click.ClickException):
+        error.show()
+        return USAGE
+    if isinstance(error, BrokenPipeError):
+        # Nothing more can be said on stdout; closing it now keeps the interpreter from trying again.
+        sys.stdout = None
+        return BROKEN_PIPE
+    if isinstance(error, FallbackError):
+        _say(str(error))
+        if isinstance(error, ConfigError):
+            return USAGE
+        return STORAGE if isinstance(error, StorageError) else UNAVAILABLE
+    raise error
+
+
+def _say(message: str) -> None:
+    click.echo(f"fallback: {message}", err=True)

@@ -1,0 +1,50 @@
+"""The command group, and what happens to signals and errors on the way out."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from fallback.cli import exits
+from fallback.cli.metrics import metrics
+from fallback.cli.sources import sources
+from fallback.cli.status import status
+from fallback.cli.sync import get, sync
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="fallback")
+def cli() -> None:
+    """Get model files onto this machine whatever the network does, every byte proven.
+
+    Sources in order: the models folder, the IPFS gateways, HuggingFace. Settings come from flags,
+    then the environment (FALLBACK_…), then fallback.toml, then defaults: see `fallback sources`.
+
+    Exit codes: 0 all files right; 1 some file could not be had; 2 usage, settings or manifest;
+    3 this machine's storage; 130, 143 stopped (what had come is kept).
+    """
+
+
+for command in (sync, get, sources, status, metrics):
+    cli.add_command(command)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = cli.main(standalone_mode=False)
+    except BaseException as error:  # noqa: BLE001 - the one place that turns errors into exit codes
+        sys.exit(exits.report(error))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    # As KeyboardInterrupt does for SIGINT: the run stops its workers and keeps their partials.
+    raise SystemExit(exits.TERMINATED)

@@ -1,0 +1,176 @@
+"""What a person sees of a run: bars while it goes, a table at its end, or JSON lines for programs.
+
+Each is an observer of events; none of them is known to the engine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from fallback.events import (
+    AttemptStarted,
+    CacheHit,
+    Event,
+    FileCompleted,
+    FileEvent,
+    FileFailed,
+    Progressed,
+    Quarantined,
+    Waiting,
+    Warned,
+    as_json,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.progress import TaskID
+
+    from fallback.engine import Summary
+    from fallback.events import Observer
+
+STALLED_S = 2.0
+"""No byte for so long is shown as a stall; what ends an attempt is `timeout_s`."""
+
+
+@contextlib.contextmanager
+def observer(*, as_json: bool, quiet: bool) -> Iterator[Observer]:
+    """The observer for these flags: JSON lines on stdout, bars on a terminal, else a line a file."""
+    if as_json:
+        yield _json_line
+    elif quiet:
+        yield _warnings
+    elif sys.stderr.isatty():
+        with Bars() as bars:
+            yield bars
+    else:
+        yield _line
+
+
+def table(summary: Summary) -> None:
+    """A line a file on stderr: where it came from, what it cost."""
+    from rich.console import Console  # noqa: PLC0415 - a run without a table needs no rich
+    from rich.table import Table  # noqa: PLC0415
+
+    shown = Table(
+        "file", "layer", "source", "size", "received", "attempts", "seconds", box=None, pad_edge=False
+    )
+    for file in sorted(summary.files, key=lambda file: (file.model, file.path)):
+        cells = (f"{file.size:,}", f"{file.bytes_received:,}", str(file.attempts), f"{file.seconds:.2f}")
+        shown.add_row(f"{file.model}/{file.path}", file.layer, file.source, *cells)
+    for failure in summary.failures:
+        shown.add_row(f"{failure.model}/{failure.path}", "failed", "", "", "", "", "", style="red")
+    console = Console(stderr=True)
+    console.print(shown)
+    rate = summary.bytes_received / max(summary.seconds, 1e-6) / 1e6
+    right = f"{len(summary.files)} of {len(summary.files) + len(summary.failures)} files right"
+    console.print(
+        f"{right}, {summary.bytes_received:,} bytes received in {summary.seconds:.2f} s ({rate:.0f} MB/s)"
+    )
+
+
+def _json_line(event: Event) -> None:
+    click.echo(json.dumps(as_json(event)))
+
+
+def _warnings(event: Event) -> None:
+    if isinstance(event, Warned):
+        click.echo(f"warning: {event.message}", err=True)
+
+
+def _line(event: Event) -> None:
+    match event:
+        case FileCompleted():
+            click.echo(
+                f"{event.model}/{event.path}: right, {event.size} bytes from {event.source} in {event.seconds:.1f} s",
+                err=True,
+            )
+        case Quarantined():
+            click.echo(f"{event.model}/{event.path}: set aside as {event.kept}: {event.reason}", err=True)
+        case Waiting():
+            click.echo(
+                f"{event.model}/{event.path}: waiting {event.seconds:.1f} s for {event.source}: {event.reason}",
+                err=True,
+            )
+        case _:
+            _warnings(event)
+
+
+class Bars:
+    """A bar a file under way, with rate, eta, layer and source, and how long nothing has come."""
+
+    def __init__(self) -> None:
+        from rich.progress import (  # noqa: PLC0415 - only a terminal needs rich
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[said]}"),
+            console=None,
+            transient=True,
+        )
+        self._progress.console.stderr = True
+        self._tasks: dict[tuple[str, str], TaskID] = {}
+        self._heard: dict[tuple[str, str], float] = {}
+        self._at: dict[tuple[str, str], str] = {}
+
+    def __enter__(self) -> Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, event: Event) -> None:
+        self._quiet_ones()
+        if not isinstance(event, FileEvent):
+            _warnings(event)
+            return
+        key = (event.model, event.path)
+        match event:
+            case AttemptStarted():
+                self._at[key] = f"{event.layer} {event.source}"
+                self._say(key, f"asking {event.source}")
+                self._progress.update(self._tasks[key], completed=event.offset)
+            case Progressed():
+                self._heard[key] = time.monotonic()
+                self._say(key, self._at.get(key, ""))
+                self._progress.update(self._tasks[key], completed=event.downloaded, total=event.total)
+            case Waiting():
+                self._say(key, f"waiting {event.seconds:.0f} s for {event.source}: {event.reason}")
+            case CacheHit() | FileCompleted() | FileFailed():
+                if key in self._tasks:
+                    self._progress.remove_task(self._tasks.pop(key))
+                if isinstance(event, FileCompleted):
+                    self._progress.console.print(f"{event.model}/{event.path}  {event.layer} {event.source}")
+            case _:
+                _line(event)
+
+    def _say(self, key: tuple[str, str], said: str) -> None:
+        self._heard.setdefault(key, time.monotonic())
+        if key not in self._tasks:
+            self._tasks[key] = self._progress.add_task(key[1], total=None, said=said)
+        self._progress.update(self._tasks[key], said=said)
+
+    def _quiet_ones(self) -> None:
+        now = time.monotonic()
+        for key, task in self._tasks.items():
+            quiet = now - self._heard.get(key, now)
+            if quiet > STALLED_S and key in self._at:
+                self._progress.update(task, said=f"{self._at[key]}, stalled {quiet:.0f} s")

@@ -1,0 +1,154 @@
+"""Connections whose every phase is under watch: name resolution, TCP, TLS, headers.
+
+urllib3's own connection classes, with three differences: names are resolved in a thread that may be
+abandoned (a resolver cannot be interrupted), the budget for connecting covers all addresses and the
+TLS handshake together, and the socket is shown to the current exchange's `Watch`. Exclusions: no
+request is made here (`transport`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from fallback.outcome import Failed, Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fallback.watchdog import Watch
+
+RECEIVE_BUFFER = 1 << 20
+_current = threading.local()
+
+Address = tuple[Any, Any, int, str, Any]
+"""One answer of `socket.getaddrinfo`."""
+
+
+@contextlib.contextmanager
+def under(watch: Watch) -> Iterator[None]:
+    """Connections this thread opens or reuses belong to `watch`."""
+    _current.watch = watch
+    try:
+        yield
+    finally:
+        _current.watch = None
+
+
+def resolve(host: str, port: int, watch: Watch) -> list[Address]:
+    """The addresses of `host`, IPv6 and IPv4 as the system orders them.
+
+    Raises:
+        Failed: Unreachable, when the name does not resolve or the watch was killed meanwhile.
+    """
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    else:
+        return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    answer: list[list[Address] | OSError] = []
+    done = threading.Event()
+
+    def look_up() -> None:
+        try:
+            answer.append(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+        except (OSError, UnicodeError) as error:
+            answer.append(error if isinstance(error, OSError) else OSError(str(error)))
+        done.set()
+
+    threading.Thread(target=look_up, name=f"resolve {host}", daemon=True).start()
+    while not done.wait(0.05):
+        if watch.killed:
+            raise Failed(Unreachable(f"the name {host} was not resolved: {watch.killed}"))
+    if isinstance(answer[0], OSError):
+        raise Failed(Unreachable(f"the name {host} does not resolve: {answer[0].strerror or answer[0]}"))
+    return answer[0]
+
+
+def connect(host: str, port: int, watch: Watch) -> socket.socket:
+    """A TCP connection to the first address that answers; each gets its share of the budget.
+
+    Raises:
+        Failed: Unreachable, with the last address's reason.
+    """
+    addresses = resolve(host, port, watch)
+    ends_at = time.monotonic() + watch.limits.connect_s
+    reason = "it has no address"
+    for index, (family, kind, protocol, _name, address) in enumerate(addresses):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            watch.attach(sock)
+            sock.settimeout(max(0.05, (ends_at - time.monotonic()) / (len(addresses) - index)))
+            sock.connect(address)
+        except OSError as error:
+            sock.close()
+            reason = watch.killed or error.strerror or str(error)
+            if watch.killed:
+                break
+            continue
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(None)  # from here on the watchdog keeps the time
+        return sock
+    raise Failed(Unreachable(f"no connection to {host}: {reason}"))
+
+
+class _Watched(HTTPConnection):
+    """What both kinds of connection do; http.client calls these in the order of their lines."""
+
+    _fresh = False
+
+    def _new_conn(self) -> socket.socket:
+        return connect(self._dns_host, self.port or self.default_port, _current.watch)
+
+    def connect(self) -> None:
+        super().connect()
+        self._fresh = True
+
+    def putrequest(self, *args: Any, **kwargs: Any) -> None:
+        watch = _current.watch
+        if self.sock is not None:
+            watch.attach(self.sock)
+            watch.reused = not self._fresh
+        super().putrequest(*args, **kwargs)
+
+    def getresponse(self) -> Any:
+        _current.watch.enter("head")
+        self._fresh = False
+        return super().getresponse()
+
+
+class _WatchedTLS(_Watched, HTTPSConnection):
+    """The same over TLS."""
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Watched
+
+
+class _PoolTLS(HTTPSConnectionPool):
+    ConnectionCls = _WatchedTLS
+
+
+class WatchedAdapter(HTTPAdapter):
+    """requests' adapter over watched connections, for direct and proxied requests alike."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """As requests does it, with our pools."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _PoolTLS}
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        """As requests does it, with our pools."""
+        manager = super().proxy_manager_for(*args, **kwargs)
+        if not manager.proxy or not str(manager.proxy.scheme).startswith("socks"):
+            manager.pool_classes_by_scheme = {"http": _Pool, "https": _PoolTLS}
+        return manager

@@ -1,0 +1,332 @@
+"""All files of a manifest: worker threads over them, largest first, one deadline, one summary.
+
+`sync` is the public entry; `fetch` is the same engine for one file at plain URLs. Exclusions: how
+one file is had is `download`'s; what is printed is the observers'. A failing observer, metrics
+store or state database is said once and never fails a run (P11).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fallback import metrics
+from fallback.cache import Cache
+from fallback.clock import Clock
+from fallback.download import FileResult, Run, download, from_cache
+from fallback.errors import StorageError, UnavailableError
+from fallback.events import FileFailed, RunEnded, RunStarted, Warned
+from fallback.health import Health, carried
+from fallback.manifest import File, Manifest, Model
+from fallback.settings import Settings
+from fallback.sources import Mirror, Wanted, in_order, ipfs_path
+from fallback.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from fallback.events import Event, Observer
+    from fallback.health import Pause
+    from fallback.outcome import Outcome
+    from fallback.sources import Source
+    from fallback.transport import Transport
+
+METRICS_COPY = ".metrics.json"
+MANIFEST = ".manifests.json"
+
+
+@dataclass(frozen=True, slots=True)
+class FileFailure:
+    """A file that could not be had: each source's reason, or what the disk said."""
+
+    model: str
+    path: str
+    error: str
+    reasons: tuple[tuple[str, str], ...] = ()
+    storage: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run came to; seconds of wall time."""
+
+    files: tuple[FileResult, ...]
+    failures: tuple[FileFailure, ...]
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether every file is here and right."""
+        return not self.failures
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of bodies over all attempts that ended in a file."""
+        return sum(file.bytes_received for file in self.files)
+
+    def to_json(self) -> dict[str, Any]:
+        """The summary as JSON."""
+        return asdict(self) | {"ok": self.ok, "bytes_received": self.bytes_received}
+
+
+def load_manifest(settings: Settings) -> Manifest:
+    """The manifest in force: the setting's, else the one in the models folder, else the built-in one.
+
+    Raises:
+        ManifestError: it cannot be used.
+    """
+    local = settings.models_dir / MANIFEST
+    chosen = settings.manifest or (local if local.exists() else None)
+    if chosen is None:
+        return Manifest.builtin()
+    return Manifest.load(chosen, allow_missing_sha256=settings.unsafe_allow_missing_sha256)
+
+
+def sync(
+    manifest: Manifest | None = None,
+    *,
+    models: Sequence[str] = (),
+    settings: Settings | None = None,
+    observer: Observer | None = None,
+    stop: threading.Event | None = None,
+) -> Summary:
+    """Make the models folder match the manifest, whatever the network does.
+
+    Args:
+        manifest: what should be there; None for the one in force (`load_manifest`).
+        models: names of models in it; none means all.
+        settings: None loads them from the environment and fallback.toml.
+        observer: gets every event, from worker threads, one at a time.
+        stop: set it from anywhere to end the run; what has come stays as partials.
+
+    Returns:
+        a summary; a file that no source could serve is among its `failures`.
+
+    Raises:
+        ConfigError: the manifest, the settings or a name makes no sense; nothing was requested.
+        StorageError: this machine's disk failed for at least one file; the others were still tried.
+        StoppedError: `stop` was set.
+    """
+    settings = settings or Settings.load()
+    manifest = manifest if manifest is not None else load_manifest(settings)
+    manifest = manifest.select(models) if models else manifest
+    types = {model.name: model.type for model in manifest.models}
+    with _running(settings, in_order(settings), observer, stop, types=types) as (run, state):
+        wanted = [
+            Wanted(model, file, ipfs_path(model, file, state.cids.newest(model.name, model.type)))
+            for model, file in manifest.files()
+        ]
+        if manifest.total_bytes > settings.warn_total_bytes:
+            run.emit(Warned(f"the manifest holds {manifest.total_bytes / 1e9:.1f} GB"))
+        summary = _all(wanted, run)
+        _after(settings, run, state)
+    return _unless_storage(summary)
+
+
+def fetch(
+    urls: Sequence[str],
+    to: Path,
+    *,
+    sha256: str,
+    size: int | None = None,
+    settings: Settings | None = None,
+    observer: Observer | None = None,
+    stop: threading.Event | None = None,
+) -> FileResult:
+    """Get one file from the first of `urls` that has it, proven against `sha256` (hex).
+
+    Raises:
+        UnavailableError: none of them could serve it.
+        StorageError: this machine's disk failed.
+        StoppedError: `stop` was set.
+    """
+    settings = settings or Settings.load()
+    to = Path(to).absolute()
+    file = File(path=to.name, size=size, sha256=sha256.lower())
+    model = Model(name="get", type="get", dir="", files=(file,))
+    with _running(settings, tuple(Mirror(url) for url in urls), observer, stop, types={}, root=to.parent) as (
+        run,
+        _state,
+    ):
+        summary = _unless_storage(_all([Wanted(model, file)], run))
+    if summary.failures:
+        raise UnavailableError(to.name, summary.failures[0].reasons)
+    return summary.files[0]
+
+
+@contextlib.contextmanager
+def _running(
+    settings: Settings,
+    sources: tuple[Source, ...],
+    observer: Observer | None,
+    stop: threading.Event | None,
+    *,
+    types: Mapping[str, str],
+    root: Path | None = None,
+) -> Iterator[tuple[Run, State]]:
+    """A run with all it shares, and everything closed after it."""
+    teller = _Teller([observer] if observer else [])
+    clock, stop = Clock(), stop or threading.Event()
+    network = _Network(settings, stop)
+    with State(settings.state_path, lambda message: teller(Warned(message))) as state:
+        known = {name: carried(health, clock.now()) for name, health in state.health.load().items()}
+        board = _Board(known, state, clock)
+        teller.add(metrics.Recorder(state.attempts, types, clock.now))
+        deadline = None if settings.deadline_s is None else clock.now() + settings.deadline_s
+        root = root or settings.models_dir
+        run = Run(
+            settings=settings,
+            clock=clock,
+            cache=Cache(root, settings.state_path, state.verified),
+            sources=() if settings.offline else sources,
+            transport=network,
+            emit=teller,
+            stop=stop,
+            health=known,
+            note=board.note,
+            deadline=deadline,
+        )
+        try:
+            yield run, state
+        finally:
+            network.close()
+
+
+class _Teller:
+    """Tells observers, one event at a time; one that fails is dropped, and that is told to the rest."""
+
+    def __init__(self, observers: list[Observer]) -> None:
+        self._observers = observers
+        self._lock = threading.RLock()
+
+    def add(self, observer: Observer) -> None:
+        self._observers.append(observer)
+
+    def __call__(self, event: Event) -> None:
+        with self._lock:
+            for observer in tuple(self._observers):
+                try:
+                    observer(event)
+                except Exception as error:  # noqa: BLE001 - whatever an observer does, the sync goes on (P11)
+                    self._observers.remove(observer)
+                    self(Warned(f"an observer failed and is told nothing more: {error!r}"))
+
+
+class _Board:
+    """The health of all sources: shared by the workers, written down for the next run."""
+
+    def __init__(self, known: dict[str, Health], state: State, clock: Clock) -> None:
+        self._known, self._state, self._clock = known, state, clock
+        self._lock = threading.Lock()
+
+    def note(self, source: Source, outcome: Outcome, began: float, sha256: str | None, pause: Pause) -> None:
+        with self._lock:
+            before = self._known.get(source.name, Health())
+            after = before.after(outcome, began=began, now=self._clock.now(), sha256=sha256, pause=pause)
+            self._known[source.name] = after
+        if after != before:
+            self._state.health.save(source.name, after)
+
+
+class _Network:
+    """The transport, made when the first file needs it: a warm run imports no HTTP library."""
+
+    def __init__(self, settings: Settings, stop: threading.Event) -> None:
+        self._settings, self._stop = settings, stop
+        self._transport: Transport | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self) -> Transport:
+        from fallback.transport import Transport  # noqa: PLC0415 - see the class
+
+        with self._lock:
+            if self._transport is None:
+                self._transport = Transport(
+                    connect_timeout_s=self._settings.connect_timeout_s,
+                    timeout_s=self._settings.timeout_s,
+                    connections=self._settings.jobs,
+                    stop=self._stop,
+                )
+            return self._transport
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+
+def _all(wanted: Sequence[Wanted], run: Run) -> Summary:
+    """Every file: those that are here first, the others by worker threads, largest first."""
+    began = time.monotonic()
+    run.emit(RunStarted(len(wanted), sum(each.file.size or 0 for each in wanted)))
+    results: list[FileResult | FileFailure] = []
+    stopped = True
+    try:
+        missing = [each for each in wanted if not run.cache.known(each)]
+        results += (_one(each, run) for each in wanted if each not in missing)
+        results += _by_threads(sorted(missing, key=lambda each: -(each.file.size or 0)), run)
+        stopped = False
+    finally:
+        files = tuple(result for result in results if isinstance(result, FileResult))
+        failures = tuple(result for result in results if isinstance(result, FileFailure))
+        summary = Summary(files, failures, time.monotonic() - began)
+        ended = (len(files), len(failures), summary.bytes_received, summary.seconds, stopped)
+        run.emit(RunEnded(*ended))
+    return summary
+
+
+def _by_threads(wanted: Sequence[Wanted], run: Run) -> Iterable[FileResult | FileFailure]:
+    """Results as `wanted` is ordered. Whatever ends this early stops the workers and waits for them."""
+    if not wanted:
+        return []
+    with ThreadPoolExecutor(run.settings.jobs, thread_name_prefix="fallback") as pool:
+        futures = [pool.submit(_one, each, run) for each in wanted]
+        try:
+            left: set[Future[FileResult | FileFailure]] = set(futures)
+            while left:
+                # Woken now and then so that a signal's handler runs in the main thread.
+                done, left = wait(left, timeout=0.2, return_when=FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+        except BaseException:
+            run.stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [future.result() for future in futures]
+
+
+def _one(wanted: Wanted, run: Run) -> FileResult | FileFailure:
+    began = time.monotonic()
+    try:
+        return from_cache(wanted, run) or download(wanted, run)
+    except UnavailableError as error:
+        failure = FileFailure(wanted.model.name, wanted.file.path, str(error), error.reasons)
+    except StorageError as error:
+        failure = FileFailure(wanted.model.name, wanted.file.path, str(error), storage=True)
+    seconds = time.monotonic() - began
+    run.emit(FileFailed(failure.model, failure.path, failure.error, 0, seconds, failure.reasons))
+    return failure
+
+
+def _unless_storage(summary: Summary) -> Summary:
+    errors = [failure for failure in summary.failures if failure.storage]
+    if errors:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise StorageError(Path(errors[0].path), f"{errors[0].error}{more}")
+    return summary
+
+
+def _after(settings: Settings, run: Run, state: State) -> None:
+    """Housekeeping that a run ends with; none of it can fail the run."""
+    try:
+        now = run.clock.now()
+        state.attempts.prune(now - settings.metrics_retention_h * 3600)
+        records = metrics.records(state.attempts, now - settings.metrics_retention_h * 3600)
+        metrics.write_copy(settings.models_dir / METRICS_COPY, records)
+        run.cache.sweep(partial_idle_s=settings.partial_idle_s, bak_s=settings.bak_days * 86400)
+    except OSError as error:
+        run.emit(Warned(f"the metrics copy was not written: {error}"))

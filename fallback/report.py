@@ -1,0 +1,155 @@
+"""Questions about a models folder that need no network: what is here, who would be asked, what went on.
+
+The answers are plain data for the command line and the server. Exclusions: nothing here changes a
+file of the models folder; only `forget` and `metrics_report(…, "reset")` change the state.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from fallback import metrics
+from fallback.cache import Cache
+from fallback.clock import Clock
+from fallback.engine import load_manifest
+from fallback.exchange import host_of
+from fallback.health import Banned, Cooling, Health, Retired, carried
+from fallback.sources import Wanted, in_order, ipfs_path
+from fallback.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from fallback.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a sync would do about one file: nothing if it is `here`, else ask `urls` in this order."""
+
+    model: str
+    path: str
+    size: int | None
+    here: bool
+    urls: tuple[str, ...]
+
+
+def preview(settings: Settings, models: Sequence[str] = ()) -> list[Planned]:
+    """What `sync` would do, file by file; nothing is requested, written or hashed."""
+    sources = () if settings.offline else in_order(settings)
+    planned = []
+    for wanted, cache, _state in _files(settings, models):
+        here = cache.known(wanted)
+        requests = (source.request(wanted) for source in sources)
+        urls = () if here else tuple(request.url for request in requests if request is not None)
+        planned.append(Planned(wanted.model.name, wanted.file.path, wanted.file.size, here, urls))
+    return planned
+
+
+def sources(settings: Settings) -> list[dict[str, Any]]:
+    """Each source in the order it would be tried: layer, host, health and why."""
+    now = Clock().now()
+    with State(settings.state_path, _warn) as state:
+        known = {name: carried(health, now) for name, health in state.health.load().items()}
+    return [
+        {"layer": source.layer, "source": source.name, "health": _said(known.get(source.name, Health()), now)}
+        for source in in_order(settings)
+    ]
+
+
+def forget(settings: Settings, hosts: Sequence[str]) -> list[str]:
+    """Forget what is known of these hosts (or URLs); those nothing was known of."""
+    with State(settings.state_path, _warn) as state:
+        names = [host_of(host) if "://" in host else host.lower() for host in hosts]
+        return [name for name in names if not state.health.forget(name)]
+
+
+def settings_report(settings: Settings) -> dict[str, tuple[Any, str]]:
+    """Each setting's value, and where it was set; a secret only as set or not."""
+    report = {}
+    for field in dataclasses.fields(settings):
+        if field.name == "origins":
+            continue
+        value = getattr(settings, field.name)
+        shown = ("set" if value else "not set") if not field.repr else value
+        shown = list(map(str, shown)) if isinstance(shown, tuple) else shown
+        plain = shown if isinstance(shown, int | float | list | None) else str(shown)
+        report[field.name] = (plain, settings.origins.get(field.name, "given"))
+    return report
+
+
+def status(settings: Settings) -> dict[str, Any]:
+    """Each file's state (present, unverified, missing), when it was proven, and the last error."""
+    files = []
+    manifest = load_manifest(settings)
+    for wanted, cache, state in _files(settings, ()):
+        row = state.verified.get(cache.key(wanted))
+        known = cache.known(wanted)
+        exists = cache.target(wanted).is_file()
+        files.append(
+            {
+                "model": wanted.model.name,
+                "path": wanted.file.path,
+                "size": wanted.file.size,
+                "state": "present" if known else "unverified" if exists else "missing",
+                "verified_at": _iso(row.verified_at) if known and row else None,
+                "layer": row.layer if known and row else "",
+                "source": row.source if known and row else "",
+            }
+        )
+    with State(settings.state_path, _warn) as state:
+        since = Clock().now() - settings.metrics_retention_h * 3600
+        errors = [record for record in metrics.records(state.attempts, since) if record["error_type"]]
+    return {
+        "manifest": manifest.name,
+        "models_dir": str(settings.models_dir),
+        "files": files,
+        "last_error": errors[-1] if errors else None,
+    }
+
+
+def metrics_report(settings: Settings, what: str) -> Any:
+    """`records`, `summary` or `health` of the retention's hours; `reset` deletes them."""
+    with State(settings.state_path, _warn) as state:
+        if what == "reset":
+            state.attempts.clear()
+            return {"ok": True, "message": "metrics were reset"}
+        records = metrics.records(state.attempts, Clock().now() - settings.metrics_retention_h * 3600)
+    if what == "records":
+        return {"metrics": records}
+    return metrics.summary(records) if what == "summary" else metrics.health(records)
+
+
+def _files(settings: Settings, models: Sequence[str]) -> Iterator[tuple[Wanted, Cache, State]]:
+    manifest = load_manifest(settings)
+    manifest = manifest.select(models) if models else manifest
+    with State(settings.state_path, _warn) as state:
+        cache = Cache(settings.models_dir, settings.state_path, state.verified)
+        for model, file in manifest.files():
+            cid = ipfs_path(model, file, state.cids.newest(model.name, model.type))
+            yield Wanted(model, file, cid), cache, state
+
+
+def _said(health: Health, now: float) -> str:
+    match health.state(now):
+        case Retired(reason=reason):
+            return f"retired: {reason}"
+        case Cooling(until=until, reason=reason):
+            return f"cooling for {until - now:.0f} s: {reason}"
+        case Banned():
+            return "banned"
+        case _:
+            bans = sum(until > now for until in health.bans.values())
+            return f"up, not believed for {bans} file(s): {health.reason}" if bans else "up"
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def _warn(message: str) -> None:
+    sys.stderr.write(f"warning: {message}\n")

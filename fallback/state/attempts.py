@@ -1,0 +1,71 @@
+"""What was tried and what came of it: the store behind the metrics.
+
+Exclusions: nothing is counted or judged here (`metrics`), and nothing is old by itself: whoever
+knows the time and the retention calls `prune`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import astuple, dataclass, fields
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fallback.state.db import Database
+
+LIMIT = 100_000
+"""The most records one question answers with, the newest: a table gone huge must not fill the memory."""
+
+LAST_SECOND = 253402300799.0
+"""The last a calendar can write (9999-12-31); what lies beyond is junk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One attempt, or one file's hit or failure. `timestamp` in seconds since the epoch."""
+
+    timestamp: float
+    model: str
+    modelType: str  # noqa: N815 - the original's key (DESIGN, "Compatible")
+    file: str
+    layer: str | None
+    gateway: str | None
+    status: str
+    latency_ms: float
+    bytes_downloaded: int
+    bytes_total: int | None
+    error_type: str | None = None
+    error_message: str | None = None
+
+
+COLUMNS = ", ".join(field.name for field in fields(Record))
+
+
+class Attempts:
+    """The table `attempts`, in the order things happened, which is not always the clock's."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def add(self, record: Record) -> None:
+        """Keep `record`."""
+        values = astuple(record)
+        marks = ", ".join("?" * len(values))
+        self._db.execute(f"INSERT INTO attempts ({COLUMNS}) VALUES ({marks})", values)  # noqa: S608 - constants
+
+    def since(self, timestamp: float) -> list[Record]:
+        """The records of `timestamp` and later, oldest first; the newest `LIMIT` of them."""
+        rows = self._db.execute(
+            f"SELECT {COLUMNS} FROM attempts WHERE timestamp BETWEEN ? AND ?"  # noqa: S608 - a constant
+            " AND typeof(latency_ms) = 'real' ORDER BY id DESC LIMIT ?",
+            (timestamp, LAST_SECOND, LIMIT),
+        )
+        return [Record(*row) for row in reversed(rows)]
+
+    def prune(self, before: float, *, beyond: float = math.inf) -> None:
+        """Forget what is older than `before`, and what a wrong clock dated after `beyond`."""
+        self._db.execute("DELETE FROM attempts WHERE timestamp < ? OR timestamp > ?", (before, beyond))
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._db.execute("DELETE FROM attempts")

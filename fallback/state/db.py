@@ -1,0 +1,192 @@
+"""One SQLite file: opened when first needed, migrated, healed. A failing one is said, never raised.
+
+What is kept here saves time and tells what happened; no file is right or wrong because of it. So
+whatever goes wrong, the answer is `[]` and one warning (P11). Exclusions: no table's meaning (a
+module each), no transactions over several statements, no second chance for a disk that corrupts
+the file twice in one run. WAL wants a local disk; on another the database warns and stays out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from fallback.state.tables import MIGRATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+BUSY_S = 5.0
+"""How long another process's write is waited for."""
+
+BUSY_AGAIN_MS = 50
+"""The same, once it was in vain: a stuck process must not cost every statement `BUSY_S`."""
+
+FAILURES = (sqlite3.Error, OSError, OverflowError, UnicodeError)
+"""The last two: an int over 64 bits, and a file name that is not UTF-8; sqlite3 raises them bare."""
+
+
+class Database:
+    """The file at `path`; `warn` is told what went wrong, and is called outside the lock.
+
+    Outside, because whoever is warned may hold a lock that another caller of `execute` waits for.
+    """
+
+    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
+        self.path = path
+        self._warn = warn
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._inode: tuple[int, int] | None = None
+        self._off = self._failed = self._healed = False
+        self._unsaid: list[str] = []
+
+    def execute(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The statement's rows; none when the database fails or is closed. Each call commits."""
+        with self._lock:
+            rows = [] if self._off else self._attempt(sql, params)
+            unsaid, self._unsaid = self._unsaid, []
+        for message in unsaid:
+            self._warn(message)
+        return rows
+
+    def close(self) -> None:
+        """Let go of the file, for good: a statement that comes later does nothing."""
+        with self._lock:
+            self._off = True
+            self._disconnect()
+
+    def _attempt(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+        try:
+            try:
+                return self._run(sql, params)
+            except sqlite3.DatabaseError as error:
+                if self._healed or not _is_corrupt(error):
+                    raise
+                self._heal(error)
+                return self._run(sql, params)
+        except FAILURES as error:
+            self._note_failure(error)
+            return []
+
+    def _run(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+        # Another process may have set the file aside, or a person deleted it: what would be written
+        # to the old inode, nobody would read.
+        if self._connection is not None and self._inode != _inode(self.path):
+            self._disconnect()
+        if self._connection is None:
+            self._connect()
+        assert self._connection is not None
+        return self._connection.execute(sql, params).fetchall()
+
+    def _connect(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(self.path, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
+        self._inode = _inode(self.path)
+        try:
+            _prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):  # closing checkpoints, which may fail
+                connection.close()
+
+    def _heal(self, error: sqlite3.Error) -> None:
+        self._healed = True
+        self._disconnect()
+        if self._inode != _inode(self.path):
+            return  # another process saw it first, and what stands there now is its new file
+        kept = self.path.with_name(f"{self.path.name}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
+        self.path.replace(kept)
+        for suffix in ("-wal", "-shm"):  # left behind, SQLite would play them into the new file
+            with contextlib.suppress(FileNotFoundError):
+                self.path.with_name(self.path.name + suffix).replace(kept.with_name(kept.name + suffix))
+        self._unsaid.append(
+            f"{self.path} is corrupt ({error}) and was set aside as {kept.name}; what it held (metrics, "
+            "verified files, the health of sources) begins anew"
+        )
+
+    def _note_failure(self, error: Exception) -> None:
+        corrupt = isinstance(error, sqlite3.Error) and _is_corrupt(error)
+        # One that cannot be opened, or was corrupted again, would only fail again, and slowly.
+        self._off = corrupt or self._connection is None
+        if corrupt:
+            self._disconnect()
+        elif self._connection is not None and _is_busy(error):
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute(f"PRAGMA busy_timeout={BUSY_AGAIN_MS}")
+        if not self._failed:
+            self._failed = True
+            self._unsaid.append(f"{self.path} cannot be used ({error}); going on without it")
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    until = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError as error:
+            # Two processes that make the file at the same time: this lock skips the busy timeout.
+            if not _is_busy(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+    connection.execute("PRAGMA synchronous=NORMAL")
+    if _version(connection) != len(MIGRATIONS):
+        _migrate(connection)
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # The version is read again, now that no other process can be migrating
+        for script in _pending(_version(connection)):
+            for statement in script:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _pending(version: int) -> tuple[tuple[str, ...], ...]:
+    if version > len(MIGRATIONS):
+        raise sqlite3.NotSupportedError("written by a newer version of this program")
+    return MIGRATIONS[version:]
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _code(error: Exception) -> int:
+    # The low byte is the primary code; the rest says which kind of it (sqlite.org/rescode.html).
+    return int(getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
+
+
+def _is_corrupt(error: Exception) -> bool:
+    return _code(error) in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def _is_busy(error: Exception) -> bool:
+    return _code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_dev, stat.st_ino

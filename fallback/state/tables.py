@@ -1,0 +1,29 @@
+"""The tables, as the scripts that make them: number n brings `user_version` from n to n + 1.
+
+A script that was released is never edited; the next change is a script more. Exclusions: nothing
+here runs them (`db`) or reads a row. `ipfs_cids` keeps the original's columns (DESIGN,
+"Compatible"), but not its UNIQUE cid: one CID may serve several models.
+"""
+
+from __future__ import annotations
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        # AUTOINCREMENT: an id says which came later also when the clock went back and rows were pruned
+        """CREATE TABLE attempts (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, timestamp REAL NOT NULL, model TEXT, modelType TEXT,
+            file TEXT, layer TEXT, gateway TEXT, status TEXT, latency_ms REAL, bytes_downloaded INTEGER,
+            bytes_total INTEGER, error_type TEXT, error_message TEXT)""",
+        "CREATE INDEX attempts_timestamp ON attempts (timestamp)",
+        # inode is TEXT: it is unsigned 64 bits, an SQLite integer is signed
+        """CREATE TABLE verified (
+            path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, inode TEXT,
+            sha256 TEXT, verified_at REAL, layer TEXT, source TEXT)""",
+        """CREATE TABLE ipfs_cids (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, cid TEXT NOT NULL, modelName TEXT NOT NULL,
+            modelType TEXT NOT NULL, modelHash TEXT, gatewayUrl TEXT, cached_at REAL,
+            last_accessed_at REAL, success_count INTEGER DEFAULT 0, failure_count INTEGER DEFAULT 0)""",
+        "CREATE INDEX ipfs_cids_model ON ipfs_cids (modelName, modelType)",
+        "CREATE TABLE source_health (source TEXT PRIMARY KEY, record TEXT NOT NULL)",
+    ),
+)

@@ -1,0 +1,217 @@
+"""One HTTP request by requests and urllib3, and the one border where their errors become ours.
+
+`Transport.open` sends a `Request`, follows redirects by our rules, and gives an `Answer`: its head,
+and its body in pieces. Whatever goes wrong leaves as `Failed` with an outcome. Exclusions: it makes
+no second attempt (`plan`), except on a kept connection that the server had closed meanwhile
+(fault 8), and does not know what the bytes should be (`verify`).
+"""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import time
+from http.cookiejar import DefaultCookiePolicy
+from typing import TYPE_CHECKING, Self
+
+import requests
+import urllib3
+from requests.exceptions import RequestException
+from urllib3.exceptions import HTTPError
+
+from fallback.connect import WatchedAdapter, under
+from fallback.errors import StoppedError
+from fallback.exchange import Head
+from fallback.outcome import Failed, Interrupted, Malformed, Unavailable, Unreachable
+from fallback.watchdog import WATCHDOG, Limits
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from fallback.exchange import Request
+    from fallback.outcome import Outcome
+    from fallback.watchdog import Phase, Watch
+
+MAX_REDIRECTS = 10
+PIECE = 1 << 20
+"""The largest piece, and so the one buffer of P3."""
+
+SLOW_BYTES_S = 256 << 10
+"""Below this rate a read takes what has come instead of waiting for a full piece."""
+
+EXCERPT = 1024
+DRAIN = 64 << 10
+"""A redirect's body up to this size is read, so that its connection can serve the next request."""
+
+FOREIGN = (RequestException, HTTPError, http.client.HTTPException, OSError, ValueError)
+"""Everything requests, urllib3 and http.client raise; a test asserts that none is missing."""
+
+
+class Answer:
+    """A response whose head has come; its body is read once, by one thread."""
+
+    def __init__(self, head: Head, response: requests.Response, watch: Watch) -> None:
+        self.head = head
+        self._response = response
+        self._watch = watch
+
+    def pieces(self, limit: int) -> Iterator[bytes]:
+        """The body, at most `limit` bytes of it, in pieces that take about a quarter second each.
+
+        Raises:
+            Failed: Interrupted or Malformed; what was yielded before is what had come.
+        """
+        raw, watch = self._response.raw, self._watch
+        watch.enter("body")
+        left, rate = limit, 0.0
+        while left > 0:
+            began = time.monotonic()
+            watch.reading()
+            try:
+                if rate < SLOW_BYTES_S:
+                    data = raw.read1(min(left, DRAIN))
+                else:
+                    data = raw.read(min(left, PIECE, max(DRAIN, int(rate / 4))))
+            except FOREIGN as error:
+                raise Failed(translate(error, watch)) from error
+            watch.received(len(data))
+            if not data:
+                break
+            left -= len(data)
+            rate = len(data) / max(time.monotonic() - began, 1e-6)
+            yield data
+        if watch.killed:
+            raise Failed(_killed(watch))
+
+    def excerpt(self) -> str:
+        """The first KiB of an error's body, for people and for what only a text tells."""
+        return b"".join(self.pieces(EXCERPT)).decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """Give the connection back if the body was read to its announced end, else drop it."""
+        raw = self._response.raw
+        if getattr(raw, "length_remaining", None) == 0 and not self._watch.killed:
+            try:
+                raw.read(1)  # returns at once, and lets urllib3 see that the body is over
+            except FOREIGN:
+                pass
+            else:
+                raw.release_conn()
+        self._response.close()
+        WATCHDOG.release(self._watch)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Transport:
+    """Connections kept for a run, shared by its workers."""
+
+    def __init__(
+        self, *, connect_timeout_s: float, timeout_s: float, connections: int, stop: threading.Event
+    ) -> None:
+        self._connect_s, self._quiet_s, self._stop = connect_timeout_s, timeout_s, stop
+        self._session = requests.Session()
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._session.headers.clear()
+        self._session.headers["User-Agent"] = "fallback"
+        # Credentials are the request's own: a function that adds none keeps .netrc from being read.
+        self._session.auth = lambda prepared: prepared
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, WatchedAdapter(pool_connections=16, pool_maxsize=connections))
+
+    def open(self, request: Request, *, min_rate_bytes_s: float, ends_in_s: float | None = None) -> Answer:
+        """Send `request` and those its redirects lead to; whatever happens it ends in `ends_in_s`.
+
+        Raises:
+            Failed: no answer came, or its redirects are refused.
+            StoppedError: `stop` was set meanwhile.
+        """
+        ends_at = None if ends_in_s is None else time.monotonic() + ends_in_s
+        limits = Limits(self._connect_s, self._quiet_s, min_rate_bytes_s, ends_at, self._stop)
+        for _hop in range(MAX_REDIRECTS + 1):
+            answer = self._exchange(request, limits)
+            if answer.head.location is None:
+                return answer
+            with answer:
+                request = request.redirected(answer.head.location)
+                if (answer.head.content_length or DRAIN) < DRAIN:
+                    for _piece in answer.pieces(DRAIN):
+                        pass
+        raise Failed(Malformed(f"more than {MAX_REDIRECTS} redirects"))
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._session.close()
+
+    def _exchange(self, request: Request, limits: Limits) -> Answer:
+        while True:
+            watch = WATCHDOG.watch(limits)
+            try:
+                return self._send(request, watch)
+            except BaseException as error:
+                WATCHDOG.release(watch)
+                if self._stop.is_set():
+                    raise StoppedError("stopped") from error
+                if not isinstance(error, FOREIGN):
+                    raise
+                if watch.reused and not watch.killed and isinstance(_root(error), ConnectionError):
+                    continue  # each turn uses up a kept connection; a fresh one is not `reused`
+                raise Failed(translate(error, watch)) from error
+
+    def _send(self, request: Request, watch: Watch) -> Answer:
+        with under(watch):
+            response = self._session.get(
+                request.url, headers=request.headers(), stream=True, allow_redirects=False, timeout=None
+            )
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        head = Head(response.status_code, headers, request.url)
+        return Answer(head, response, watch)
+
+
+def translate(error: BaseException, watch: Watch) -> Outcome:  # noqa: PLR0911 - a table, one line a row
+    """What an error of the libraries below means; by its type, never by its text."""
+    if watch.killed:
+        return _killed(watch)
+    root = _root(error)
+    reason = f"{type(root).__name__}: {root}" if str(root) else type(root).__name__
+    if isinstance(root, ssl.SSLCertVerificationError):
+        return Unreachable(f"the certificate is not accepted: {root.verify_message}", lasting=True)
+    if isinstance(error, requests.exceptions.ProxyError) or isinstance(root, urllib3.exceptions.ProxyError):
+        return Unreachable(f"the proxy does not work: {reason}")
+    if watch.phase == "connect":
+        return Malformed(reason) if isinstance(root, ValueError) else Unreachable(reason)
+    # RemoteDisconnected is a BadStatusLine too: a connection that ended comes first.
+    if isinstance(root, OSError | http.client.IncompleteRead | urllib3.exceptions.IncompleteRead):
+        return Interrupted(f"the connection broke off ({reason})")
+    if isinstance(root, http.client.HTTPException | HTTPError | ValueError):
+        return Malformed(f"not HTTP as it should be ({reason})")
+    return Interrupted(reason)
+
+
+def _killed(watch: Watch) -> Outcome:
+    why = watch.killed or ""
+    phase: Phase = watch.phase
+    if phase == "connect":
+        return Unreachable(why)
+    return Unavailable(why, timed_out=True) if phase == "head" else Interrupted(why, stalled=True)
+
+
+def _root(error: BaseException) -> BaseException:
+    """The innermost error: requests and urllib3 wrap one another in `reason`, `args` and causes."""
+    seen = [error]
+    while True:
+        inner = getattr(seen[-1], "reason", None)
+        nested = [
+            arg for arg in (inner, *seen[-1].args) if isinstance(arg, BaseException) and arg not in seen
+        ]
+        if not nested:
+            return seen[-1]
+        seen.append(nested[0])

@@ -1,0 +1,167 @@
+"""Ends requests that do not move: one thread per process shuts their sockets.
+
+A blocked `recv` sees no timeout when bytes trickle in, and a TLS handshake or a header that drips
+sees none at all; so each exchange is under a `Watch`, and a `Watchdog` checks them all ten times a
+second. Shutting the socket wakes whoever is blocked on it, and the watch says why. Exclusions: it
+never reads, retries or judges; the window and the budgets are settings.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal
+
+TICK_S = 0.1
+"""How often watches are checked; DESIGN promises a deadline + 1 s (P4)."""
+
+Phase = Literal["connect", "head", "body"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one exchange may take: seconds, bytes/s; `ends_at` on the monotonic clock."""
+
+    connect_s: float
+    quiet_s: float
+    min_rate_bytes_s: float
+    ends_at: float | None = None
+    stop: threading.Event | None = None
+    """Set when the run is to end now."""
+
+
+class Watch:
+    """One exchange: its socket, its phase, and how many bytes of body it has received."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.phase: Phase = "connect"
+        self.killed: str | None = None
+        self.reused = False
+        """The connection had served an answer before: it may have gone stale (fault 8)."""
+        self._since = time.monotonic()
+        self._received = 0
+        self._samples: deque[tuple[float, int]] = deque()
+        self._left_at: float | None = None
+        self._socket: socket.socket | None = None
+        self._lock = threading.Lock()
+
+    def attach(self, sock: socket.socket) -> None:
+        """Watch this socket from now on, through a descriptor of our own: theirs may be detached by TLS."""
+        own = socket.socket(fileno=os.dup(sock.fileno()))
+        with self._lock:
+            old, self._socket = self._socket, own
+            if self.killed:
+                _shut(own)
+        if old is not None:
+            old.close()
+
+    def enter(self, phase: Phase) -> None:
+        """A new phase begins, with a budget of its own."""
+        if phase != self.phase:
+            self.phase, self._since = phase, time.monotonic()
+            self._samples.clear()
+
+    def reading(self) -> None:
+        """The reader goes back to the socket. Time it spent on the disk is not the source's."""
+        now = time.monotonic()
+        if self._left_at is not None and now - self._left_at > 1:
+            self._samples.clear()
+            self._since = now
+        self._left_at = None
+
+    def received(self, count: int) -> None:
+        """So many bytes of body have come."""
+        self._received += count
+        self._left_at = time.monotonic()
+
+    def check(self, now: float) -> None:
+        """Kill the exchange if it has outlived one of its limits."""
+        limits = self.limits
+        if limits.stop is not None and limits.stop.is_set():
+            self.kill("stopped")
+        elif limits.ends_at is not None and now >= limits.ends_at:
+            self.kill("the deadline has passed")
+        elif self.phase == "connect" and now - self._since > limits.connect_s:
+            self.kill(f"no connection within {limits.connect_s:g} s")
+        elif self.phase == "head" and now - self._since > limits.quiet_s:
+            self.kill(f"no answer within {limits.quiet_s:g} s")
+        elif self.phase == "body" and self._left_at is None:
+            self._check_rate(now)
+
+    def _check_rate(self, now: float) -> None:
+        limits = self.limits
+        while self._samples and self._samples[0][0] < now - limits.quiet_s - TICK_S:
+            self._samples.popleft()
+        gained = self._received - self._samples[0][1] if self._samples else 0
+        self._samples.append((now, self._received))
+        if now - self._since > limits.quiet_s and gained < limits.min_rate_bytes_s * limits.quiet_s:
+            self.kill(f"too slow: {gained} bytes in {limits.quiet_s:g} s")
+
+    def kill(self, why: str) -> None:
+        """Shut the socket, whoever is blocked on it; only the first reason counts."""
+        with self._lock:
+            self.killed = self.killed or why
+            if self._socket is not None:
+                _shut(self._socket)
+
+    def close(self) -> None:
+        """The exchange is over."""
+        with self._lock:
+            own, self._socket = self._socket, None
+        if own is not None:
+            own.close()
+
+
+class Watchdog:
+    """Checks all watches; its thread begins with the first and sleeps while there is none."""
+
+    def __init__(self) -> None:
+        self._watches: set[Watch] = set()
+        self._lock = threading.Lock()
+        self._some = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def watch(self, limits: Limits) -> Watch:
+        """Put a new exchange under watch until `release`."""
+        watch = Watch(limits)
+        with self._lock:
+            self._watches.add(watch)
+            self._some.set()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="fallback-watchdog", daemon=True)
+                self._thread.start()
+        return watch
+
+    def release(self, watch: Watch) -> None:
+        """Stop watching."""
+        with self._lock:
+            self._watches.discard(watch)
+            if not self._watches:
+                self._some.clear()
+        watch.close()
+
+    def _run(self) -> None:
+        while True:
+            self._some.wait()
+            with self._lock:
+                watches = tuple(self._watches)
+            now = time.monotonic()
+            for watch in watches:
+                watch.check(now)
+            time.sleep(TICK_S)
+
+
+WATCHDOG = Watchdog()
+"""The process's one watchdog (DESIGN, "Slow is a fault")."""
+
+
+def _shut(sock: socket.socket) -> None:
+    # Not connected, or gone already: then nobody is blocked on it either.
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)

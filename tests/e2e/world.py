@@ -1,0 +1,104 @@
+"""The fakes in a process of their own, and their control API: the journal, and the scenario in force."""
+
+from __future__ import annotations
+
+import json
+import queue
+import subprocess
+import sys
+import threading
+import urllib.request
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+START_S = 120.0
+"""Making and hashing 492 MB on a slow disk, the first time on a machine; later starts take a second."""
+
+Entry = dict[str, Any]
+"""One request in the journal, as JSON has it."""
+
+
+class World:
+    """`python -m fakes up`, from `with` to the end of the block.
+
+    `urls` is by server name (gateway1…4, hub, cdn), `manifest` the one whose files this world serves.
+    """
+
+    def __init__(self, size: str) -> None:
+        self._command = [sys.executable, "-m", "fakes", "up", "--json", "--size", size]
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            self._command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+        )
+        try:
+            told = json.loads(self._first_line())
+        except BaseException:
+            self._end()
+            raise
+        self.urls: dict[str, str] = told["urls"]
+        self.manifest: dict[str, Any] = told["manifest"]
+        self._control: str = told["control"]
+        # A proxy of the environment must not see requests to loopback.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    @property
+    def gateways(self) -> list[str]:
+        """The gateways' URLs, in order."""
+        return [url for name, url in sorted(self.urls.items()) if name.startswith("gateway")]
+
+    @property
+    def hub(self) -> str:
+        """The Hub's URL."""
+        return self.urls["hub"]
+
+    def play(self, name: str, rules: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Put these rules into force and no others, and begin the journal anew."""
+        self._ask("PUT", "/scenario", {"name": name, "rules": list(rules)})
+        self._ask("DELETE", "/journal")
+
+    def journal(self) -> list[Entry]:
+        """Every request since the last `play`."""
+        entries: list[Entry] = self._ask("GET", "/journal")
+        return entries
+
+    def _ask(self, method: str, path: str, document: Any = None) -> Any:
+        body = None if document is None else json.dumps(document).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self._control + path, body, headers, method=method)
+        with self._opener.open(request, timeout=30) as response:
+            text = response.read()
+        return json.loads(text) if text else None
+
+    def _first_line(self) -> str:
+        """What it says of itself; a read of a pipe takes no timeout, so a thread reads it."""
+        lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        stdout = self._process.stdout
+        assert stdout is not None
+        threading.Thread(target=lambda: lines.put(stdout.readline()), daemon=True).start()
+        try:
+            line = lines.get(timeout=START_S)
+        except queue.Empty:
+            raise RuntimeError(f"the fakes said nothing within {START_S:.0f} s") from None
+        if not line:
+            raise RuntimeError(f"the fakes ended at once, with exit code {self._process.wait(10)}")
+        return line
+
+    def _end(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()

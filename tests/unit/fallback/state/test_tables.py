@@ -1,0 +1,229 @@
+"""The tables through the modules that speak for them."""
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fallback.health import Health
+from fallback.state import State
+from fallback.state import attempts as attempts_module
+from fallback.state.attempts import Record
+from fallback.state.verified import Row
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    """A State that never warns."""
+    with State(tmp_path / "state", pytest.fail) as opened:
+        yield opened
+
+
+def record(timestamp: float, **changes: Any) -> Record:
+    return dataclasses.replace(
+        Record(timestamp, "tts", "voice", "a.onnx", "ipfs", "dweb.link", "success", 12.5, 7, 7), **changes
+    )
+
+
+def row_of(stat: os.stat_result, sha256: str = "ab") -> Row:
+    return Row(
+        stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, sha256, 1.5, "ipfs", "dweb.link"
+    )
+
+
+class TestVerified:
+    def test_put_get_drop(self, state: State, tmp_path: Path) -> None:
+        row = row_of(tmp_path.stat())
+        assert state.verified.get("tts/a") is None
+        state.verified.put("tts/a", dataclasses.replace(row, size=0))
+        state.verified.put("tts/a", row)
+        state.verified.put("tts/b", row)
+        assert state.verified.get("tts/a") == row
+        assert state.verified.all() == {"tts/a": row, "tts/b": row}
+        state.verified.drop("tts/a")
+        assert state.verified.get("tts/a") is None
+        assert set(state.verified.all()) == {"tts/b"}
+
+    @pytest.mark.parametrize("inode", [0, 2**63, 2**64 - 1])
+    def test_an_inode_of_64_bits_is_kept(self, state: State, tmp_path: Path, inode: int) -> None:
+        row = dataclasses.replace(row_of(tmp_path.stat()), inode=inode)
+        state.verified.put("a", row)
+        assert state.verified.get("a") == row
+
+    def test_a_row_matches_the_file_it_was_made_of(self, tmp_path: Path) -> None:
+        stat = tmp_path.stat()
+        assert row_of(stat).matches(stat, "ab")
+        assert not row_of(stat).matches(stat, "cd")
+
+    @pytest.mark.parametrize("name", ["size", "mtime_ns", "ctime_ns", "inode"])
+    def test_any_difference_is_no_match(self, tmp_path: Path, name: str) -> None:
+        stat = tmp_path.stat()
+        row = row_of(stat)
+        other = dataclasses.replace(row, **{name: getattr(row, name) + 1})
+        assert not other.matches(stat, "ab")
+
+    def test_a_row_of_junk_is_none(self, state: State) -> None:
+        state.db.execute("INSERT INTO verified (path, size, inode) VALUES ('a', 'x', NULL)")
+        assert state.verified.get("a") is None
+        assert state.verified.all() == {}
+
+
+class TestCids:
+    def test_the_newest_is_the_one_added_last_whatever_the_clock_says(self, state: State) -> None:
+        assert state.cids.newest("whisper-base", "stt") is None
+        for cid, now in [("one", 100.0), ("two", 50.0)]:
+            state.cids.add(cid, "whisper-base", "stt", now=now)
+        assert state.cids.newest("whisper-base", "stt") == "two"
+        state.cids.add("one", "whisper-base", "stt", now=60.0)
+        assert state.cids.newest("whisper-base", "stt") == "one"
+
+    def test_one_cid_may_serve_several_models(self, state: State) -> None:
+        """The original's UNIQUE cid gave the second model's row to the first."""
+        state.cids.add("same", "whisper-base", "stt", now=1.0)
+        state.cids.add("same", "tts", "voice", now=2.0)
+        assert state.cids.newest("whisper-base", "stt") == "same"
+        assert state.cids.newest("tts", "voice") == "same"
+        assert state.cids.newest("tts", "stt") is None
+
+    def test_adding_it_again_adds_no_row(self, state: State) -> None:
+        state.cids.add("one", "tts", "voice", now=1.0, model_hash="h")
+        state.cids.add("one", "tts", "voice", now=2.0, gateway_url="https://dweb.link")
+        assert state.db.execute(
+            "SELECT cid, modelName, modelType, modelHash, gatewayUrl, cached_at, last_accessed_at,"
+            " success_count, failure_count FROM ipfs_cids"
+        ) == [("one", "tts", "voice", "h", "https://dweb.link", 1.0, 2.0, 0, 0)]
+
+
+class TestAttempts:
+    def test_what_was_added_comes_back(self, state: State) -> None:
+        full = record(2.0, error_type="throttled", error_message="429")
+        bare = record(3.0, layer=None, gateway=None, bytes_total=None)
+        for one in (full, bare):
+            state.attempts.add(one)
+        assert state.attempts.since(0.0) == [full, bare]
+        assert state.attempts.since(2.5) == [bare]
+
+    def test_the_order_is_that_of_events_also_when_the_clock_goes_backwards(self, state: State) -> None:
+        for timestamp in (30.0, 10.0, 20.0):
+            state.attempts.add(record(timestamp))
+        assert [one.timestamp for one in state.attempts.since(0.0)] == [30.0, 10.0, 20.0]
+
+    def test_ids_are_not_used_again_after_a_prune(self, state: State) -> None:
+        state.attempts.add(record(1.0))
+        state.attempts.clear()
+        state.attempts.add(record(2.0))
+        assert state.db.execute("SELECT id FROM attempts") == [(2,)]
+
+    def test_prune_forgets_the_old_and_what_a_wrong_clock_put_into_the_future(self, state: State) -> None:
+        for timestamp in (1.0, 5.0, 9.0):
+            state.attempts.add(record(timestamp))
+        state.attempts.prune(5.0)
+        assert [one.timestamp for one in state.attempts.since(0.0)] == [5.0, 9.0]
+        state.attempts.prune(0.0, beyond=8.0)
+        assert [one.timestamp for one in state.attempts.since(0.0)] == [5.0]
+
+    def test_a_huge_table_is_read_bounded_and_pruned(
+        self, state: State, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        state.attempts.add(record(1.0))
+        state.db.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)"
+            " INSERT INTO attempts (timestamp, model, modelType, file, status, latency_ms)"
+            " SELECT i, 'tts', 'voice', 'f', 'error', 1 FROM n"
+        )
+        monkeypatch.setattr(attempts_module, "LIMIT", 1000)
+        newest = state.attempts.since(0.0)
+        assert (len(newest), newest[0].timestamp, newest[-1].timestamp) == (1000, 199001.0, 200000.0)
+        state.attempts.prune(199991.0)
+        assert len(state.attempts.since(0.0)) == 10
+
+    @pytest.mark.parametrize("timestamp", ["'junk'", "1e300", "-1"])
+    def test_junk_is_not_read(self, state: State, timestamp: str) -> None:
+        state.db.execute(f"INSERT INTO attempts (timestamp, latency_ms) VALUES ({timestamp}, 1)")
+        state.db.execute("INSERT INTO attempts (timestamp, latency_ms) VALUES (1, 'junk')")
+        assert state.attempts.since(0.0) == []
+
+
+moments = st.floats(0, 1e12, allow_nan=False)
+healths = st.builds(
+    Health,
+    failures=st.integers(0, 99),
+    streak=st.integers(0, 99),
+    failed_at=moments,
+    cooling_until=moments,
+    firm=st.booleans(),
+    retired=st.booleans(),
+    reason=st.text(),
+    bans=st.dictionaries(st.text("0123456789abcdef", max_size=64), moments, max_size=3),
+)
+
+
+class TestKnownHealth:
+    @given(health=healths)
+    def test_what_was_saved_is_loaded(self, tmp_path_factory: pytest.TempPathFactory, health: Health) -> None:
+        with State(tmp_path_factory.getbasetemp() / "health", pytest.fail) as state:
+            state.health.save("dweb.link", health)
+            assert state.health.load() == {"dweb.link": health}
+
+    def test_forget_says_whether_there_was_anything(self, state: State) -> None:
+        state.health.save("dweb.link", Health(retired=True, reason="gone"))
+        assert state.health.forget("dweb.link") is True
+        assert state.health.forget("dweb.link") is False
+        assert state.health.load() == {}
+
+    @pytest.mark.parametrize(
+        "junk",
+        [
+            "",
+            "{",
+            "[]",
+            "null",
+            "7",
+            "[" * 100_000,
+            '{"failures": "1"}',
+            '{"failures": true}',
+            '{"streak": -1}',
+            '{"failed_at": null}',
+            '{"cooling_until": NaN}',
+            '{"cooling_until": "soon"}',
+            '{"firm": 1}',
+            '{"retired": "no"}',
+            '{"reason": null}',
+            '{"bans": []}',
+            '{"bans": {"ab": "x"}}',
+            '{"bans": {"ab": Infinity}}',
+            b"\x00\xff",
+        ],
+    )
+    def test_junk_is_ignored(self, state: State, junk: str | bytes) -> None:
+        state.health.save("good", Health(streak=2))
+        state.db.execute("INSERT INTO source_health VALUES ('bad', ?)", (junk,))
+        assert state.health.load() == {"good": Health(streak=2)}
+
+    def test_a_key_of_a_later_version_does_no_harm(self, state: State) -> None:
+        text = json.dumps({"streak": 3, "later": math.pi})
+        state.db.execute("INSERT INTO source_health VALUES ('a', ?)", (text,))
+        assert state.health.load() == {"a": Health(streak=3)}
+
+
+def test_every_table_answers_nothing_when_the_folder_cannot_be_made(tmp_path: Path) -> None:
+    """P11, at the surface the engine sees."""
+    warnings: list[str] = []
+    (tmp_path / "file").write_text("")
+    with State(tmp_path / "file", warnings.append) as state:
+        state.verified.put("a", row_of(tmp_path.stat()))
+        state.cids.add("c", "m", "t", now=1.0)
+        state.attempts.add(record(1.0))
+        state.health.save("s", Health())
+        state.attempts.prune(1.0)
+        assert (state.verified.get("a"), state.cids.newest("m", "t")) == (None, None)
+        assert (state.attempts.since(0.0), state.health.load()) == ([], {})
+        assert state.health.forget("s") is False
+    assert len(warnings) == 1
