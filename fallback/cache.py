@@ -69,11 +69,15 @@ class Partial:
     def begin(self, offset: int) -> None:
         """A response writes from `offset` on: from where this one ends, or anew from zero."""
         if offset == 0:
-            with storage(self.path):
-                self._stream.seek(0)
-                self._stream.truncate()
-            self.proof, self.responses = Proof(self._file), 0
+            self.reset()
         self.responses += 1
+
+    def reset(self) -> None:
+        """Forget what it holds."""
+        with storage(self.path):
+            self._stream.seek(0)
+            self._stream.truncate()
+        self.proof, self.responses = Proof(self._file), 0
 
     def write(self, data: bytes) -> None:
         """Append, and take into the proof."""
@@ -95,12 +99,6 @@ class Partial:
             self._stream.close()
             if not self.size:
                 self.path.unlink(missing_ok=True)
-
-    def discard(self) -> None:
-        """It is not worth keeping."""
-        with storage(self.path):
-            self._stream.close()
-            self.path.unlink(missing_ok=True)
 
 
 class Cache:

@@ -7,7 +7,7 @@ no threads and no second file (`engine`), no retry of its own.
 
 from __future__ import annotations
 
-import random
+import functools
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from fallback.errors import (
     DigestError,
     SizeError,
-    StoppedError,
     StorageError,
     UnavailableError,
     VerificationError,
@@ -29,23 +28,20 @@ from fallback.events import (
     Quarantined,
     Waiting,
 )
-from fallback.health import Health, Pause
 from fallback.outcome import Corrupt, Delivered, Failed, Interrupted, Malformed, Spliced, Storage
 from fallback.plan import GiveUp, Plan, Policy, Wait
 from fallback.sources import judge
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
 
-    from fallback.cache import Cache, Partial
-    from fallback.clock import Clock
+    from fallback.cache import Partial
     from fallback.events import Event, LayerName
     from fallback.outcome import Outcome
     from fallback.plan import Try
-    from fallback.settings import Settings
+    from fallback.run import Run
     from fallback.sources import Source, Wanted
-    from fallback.transport import Answer, Transport
+    from fallback.transport import Answer
 
 PROGRESS_S = 0.1
 """At most so often is progress told: an observer never slows a download."""
@@ -63,52 +59,6 @@ class FileResult:
     bytes_received: int = 0
     attempts: int = 0
     seconds: float = 0.0
-
-
-@dataclass(slots=True)
-class Run:
-    """What the files of one run share. `note` folds an outcome into the health all workers see."""
-
-    settings: Settings
-    clock: Clock
-    cache: Cache
-    sources: tuple[Source, ...]
-    transport: Callable[[], Transport]
-    emit: Callable[[Event], None]
-    stop: threading.Event
-    health: dict[str, Health]
-    note: Callable[[Source, Outcome, float, str | None, Pause], None]
-    deadline: float | None = None
-
-    def attempts_of(self, source: Source) -> int:
-        """How often a file may ask this source."""
-        return self.settings.gateway_attempts if source.layer == "ipfs" else self.settings.hub_attempts
-
-    def left_s(self) -> float | None:
-        """Seconds to the deadline; None without one."""
-        return None if self.deadline is None else max(0.0, self.deadline - self.clock.now())
-
-    def over(self) -> bool:
-        """Whether the run was told to stop, or its deadline has passed."""
-        return self.stop.is_set() or self.left_s() == 0.0
-
-    def check(self) -> None:
-        """Raise StoppedError once the run was told to stop."""
-        if self.stop.is_set():
-            raise StoppedError("stopped")
-
-
-@dataclass(slots=True)
-class _Progress:
-    """What the attempts at one file have come to so far."""
-
-    began: float = field(default_factory=time.monotonic)
-    attempts: int = 0
-    received: int = 0
-    furthest: int = 0
-    """The most bytes the partial ever held: only what goes beyond it is progress."""
-    etags: dict[str, str] = field(default_factory=dict)
-    """Each source's own strong ETag: it means nothing to another (facts of the gateways)."""
 
 
 def download(wanted: Wanted, run: Run) -> FileResult:
@@ -148,7 +98,7 @@ def _obtain(wanted: Wanted, run: Run) -> FileResult:
         raise UnavailableError(str(wanted), [("network", "offline is set, nothing was requested")])
     policy = Policy(run.settings.backoff_s, run.settings.max_wait_s, run.deadline)
     plan = Plan.of({name: run.attempts_of(source) for name, source in sources.items()}, policy)
-    partial, progress = run.cache.partial(wanted), _Progress()
+    work = _Work(wanted, run, run.cache.partial(wanted))
     try:
         while True:
             run.check()
@@ -158,13 +108,12 @@ def _obtain(wanted: Wanted, run: Run) -> FileResult:
             if isinstance(step, Wait):
                 _wait(step, wanted, run)
                 continue
-            source = sources[step.source]
-            outcome = _attempt(wanted, source, step, partial, progress, run, alone=plan.alone)
+            outcome = work.attempt(sources[step.source], step, alone=plan.alone)
             if isinstance(outcome, Delivered):
-                return _completed(wanted, source, partial, progress, run)
+                return work.completed(sources[step.source])
             plan = plan.after(step, outcome, run.clock.now())
     finally:
-        partial.close()
+        work.partial.close()
 
 
 def _wait(step: Wait, wanted: Wanted, run: Run) -> None:
@@ -173,119 +122,114 @@ def _wait(step: Wait, wanted: Wanted, run: Run) -> None:
     run.stop.wait(seconds)
 
 
-def _completed(wanted: Wanted, source: Source, partial: Partial, progress: _Progress, run: Run) -> FileResult:
-    result = FileResult(
-        model=wanted.model.name,
-        path=wanted.file.path,
-        layer=source.layer,
-        source=source.name,
-        size=partial.size,
-        bytes_received=progress.received,
-        attempts=progress.attempts,
-        seconds=time.monotonic() - progress.began,
-    )
-    told = (result.layer, result.source, result.size, result.bytes_received, result.attempts, result.seconds)
-    run.emit(FileCompleted(result.model, result.path, *told))
-    return result
+@dataclass(slots=True)
+class _Work:
+    """The work at one file: its partial, and what the attempts have come to so far."""
 
+    wanted: Wanted
+    run: Run
+    partial: Partial
+    began: float = field(default_factory=time.monotonic)
+    attempts: int = 0
+    received: int = 0
+    furthest: int = 0
+    """The most bytes the partial ever held: only what goes beyond it is progress."""
+    etags: dict[str, str] = field(default_factory=dict)
+    """Each source's own strong ETag: it means nothing to another (facts of the gateways)."""
 
-def _attempt(
-    wanted: Wanted, source: Source, step: Try, partial: Partial, progress: _Progress, run: Run, *, alone: bool
-) -> Outcome:
-    """One request to one source, from its first event to its last; never raises `Failed`."""
-    offset = 0 if step.from_zero else partial.size
-    who = (wanted.model.name, wanted.file.path, source.layer, source.name, step.attempt)
-    began, before = run.clock.now(), progress.received
-    progress.attempts += 1
-    run.emit(AttemptStarted(*who, offset))
-    outcome: Outcome = Interrupted("stopped")
-    try:
-        outcome = _transfer(wanted, source, offset, partial, progress, run, who, alone=alone)
-    except StorageError as error:
-        outcome = Storage(str(error))
-        raise
-    finally:
-        now = run.clock.now()
-        received = progress.received - before
-        ended = AttemptEnded(*who, outcome.kind, outcome.reason, received, wanted.file.size, now - began)
-        run.emit(ended)
-    pause = Pause(run.settings.backoff_s, run.settings.max_wait_s, run.attempts_of(source), random.random())  # noqa: S311 - jitter
-    run.note(source, outcome, began, wanted.file.sha256, pause)
-    return outcome
-
-
-def _transfer(
-    wanted: Wanted,
-    source: Source,
-    offset: int,
-    partial: Partial,
-    progress: _Progress,
-    run: Run,
-    who: tuple[str, str, LayerName, str, int],
-    *,
-    alone: bool,
-) -> Outcome:
-    """Request, receive, prove, commit; what goes wrong on the way is the outcome."""
-    settings = run.settings
-    request = source.request(wanted)
-    assert request is not None, "sources without a name for the file are not in the plan"
-    request = request.resuming(offset, progress.etags.get(source.name))
-    rate = settings.last_source_min_rate_bytes_s if alone else settings.min_rate_bytes_s
-    try:
-        with run.transport().open(request, min_rate_bytes_s=rate, ends_in_s=run.left_s()) as answer:
-            head = (
-                replace(answer.head, excerpt=answer.excerpt()) if answer.head.status == 500 else answer.head
-            )
-            start = judge(source, request, head, wanted.file, run.clock.now())
-            partial.begin(start)
-            if head.strong_etag:
-                progress.etags[source.name] = head.strong_etag
-            _receive(answer, wanted, partial, progress, run, who)
-        run.cache.commit(wanted, partial, layer=source.layer, source=source.name)
-    except Failed as failed:
-        run.check()
-        return _with_gain(failed.outcome, partial, progress)
-    except VerificationError as error:
-        outcome = _blamed(error, partial)
-        partial.begin(0)
-        partial.responses = 0
+    def attempt(self, source: Source, step: Try, *, alone: bool) -> Outcome:
+        """One request to one source, from its first event to its last; never raises `Failed`."""
+        wanted, run = self.wanted, self.run
+        offset = 0 if step.from_zero else self.partial.size
+        who = (wanted.model.name, wanted.file.path, source.layer, source.name, step.attempt)
+        began, before = run.clock.now(), self.received
+        self.attempts += 1
+        run.emit(AttemptStarted(*who, offset))
+        outcome: Outcome = Interrupted("stopped")
+        try:
+            outcome = self._transfer(source, offset, functools.partial(Progressed, *who), alone=alone)
+        except StorageError as error:
+            outcome = Storage(str(error))
+            raise
+        finally:
+            ended = (outcome.kind, outcome.reason, self.received - before, wanted.file.size)
+            run.emit(AttemptEnded(*who, *ended, run.clock.now() - began))
+        run.note(source, outcome, began, wanted.file.sha256)
         return outcome
-    return Delivered("proven and committed")
 
+    def completed(self, source: Source) -> FileResult:
+        """Tell that the file has its name."""
+        model, path = self.wanted.model.name, self.wanted.file.path
+        seconds = time.monotonic() - self.began
+        told = (
+            model,
+            path,
+            source.layer,
+            source.name,
+            self.partial.size,
+            self.received,
+            self.attempts,
+            seconds,
+        )
+        self.run.emit(FileCompleted(*told))
+        return FileResult(*told)
 
-def _receive(
-    answer: Answer,
-    wanted: Wanted,
-    partial: Partial,
-    progress: _Progress,
-    run: Run,
-    who: tuple[str, str, LayerName, str, int],
-) -> None:
-    """The body into the partial: never more than the file has left (P3)."""
-    size = wanted.file.size
-    limit = run.settings.max_unsized_bytes if size is None else size - partial.size
-    began = told = time.monotonic()
-    arrived = 0
-    for piece in answer.pieces(limit):
-        partial.write(piece)
-        arrived += len(piece)
-        progress.received += len(piece)
-        now = time.monotonic()
-        if now - told >= PROGRESS_S or partial.size == size:
-            told, speed = now, arrived / max(now - began, 1e-6)
-            eta = None if size is None else (size - partial.size) / speed
-            run.emit(Progressed(*who, partial.size, size, speed, eta))
+    def _transfer(
+        self, source: Source, offset: int, progressed: Callable[..., Event], *, alone: bool
+    ) -> Outcome:
+        """Request, receive, prove, commit; what goes wrong on the way is the outcome."""
+        wanted, run, partial = self.wanted, self.run, self.partial
+        request = source.request(wanted)
+        assert request is not None, "sources without a name for the file are not in the plan"
+        request = request.resuming(offset, self.etags.get(source.name))
+        settings = run.settings
+        rate = settings.last_source_min_rate_bytes_s if alone else settings.min_rate_bytes_s
+        try:
+            with run.transport().open(request, min_rate_bytes_s=rate, ends_in_s=run.left_s()) as answer:
+                head = (
+                    replace(answer.head, excerpt=answer.excerpt())
+                    if answer.head.status == 500
+                    else answer.head
+                )
+                partial.begin(judge(source, request, head, wanted.file, run.clock.now()))
+                if head.strong_etag:
+                    self.etags[source.name] = head.strong_etag
+                self._receive(answer, progressed)
+            run.cache.commit(wanted, partial, layer=source.layer, source=source.name)
+        except Failed as failed:
             run.check()
-    promised = answer.head.content_length
-    short = promised is not None and arrived < min(promised, limit)
-    if short or (wanted.file.sha256 is not None and size is not None and partial.size < size):
-        raise Failed(Interrupted(f"the body ended after {partial.size} of {size or promised} bytes"))
+            return self._with_gain(failed.outcome)
+        except VerificationError as error:
+            outcome = _blamed(error, partial)
+            partial.reset()
+            return outcome
+        return Delivered("proven and committed")
 
+    def _receive(self, answer: Answer, progressed: Callable[..., Event]) -> None:
+        """The body into the partial: never more than the file has left (P3)."""
+        partial, file = self.partial, self.wanted.file
+        limit = self.run.settings.max_unsized_bytes if file.size is None else file.size - partial.size
+        began = told = time.monotonic()
+        arrived = 0
+        for piece in answer.pieces(limit):
+            partial.write(piece)
+            arrived += len(piece)
+            self.received += len(piece)
+            now = time.monotonic()
+            if now - told >= PROGRESS_S or partial.size == file.size:
+                told, speed = now, arrived / max(now - began, 1e-6)
+                eta = None if file.size is None else (file.size - partial.size) / speed
+                self.run.emit(progressed(partial.size, file.size, speed, eta))
+                self.run.check()
+        promised = answer.head.content_length
+        short = promised is not None and arrived < min(promised, limit)
+        if short or (file.sha256 is not None and file.size is not None and partial.size < file.size):
+            raise Failed(Interrupted(f"the body ended after {partial.size} of {file.size or promised} bytes"))
 
-def _with_gain(outcome: Outcome, partial: Partial, progress: _Progress) -> Outcome:
-    gained = max(0, partial.size - progress.furthest)
-    progress.furthest = max(progress.furthest, partial.size)
-    return replace(outcome, gained=gained) if isinstance(outcome, Interrupted) else outcome
+    def _with_gain(self, outcome: Outcome) -> Outcome:
+        gained = max(0, self.partial.size - self.furthest)
+        self.furthest = max(self.furthest, self.partial.size)
+        return replace(outcome, gained=gained) if isinstance(outcome, Interrupted) else outcome
 
 
 def _blamed(error: VerificationError, partial: Partial) -> Outcome:

@@ -7,34 +7,29 @@ store or state database is said once and never fails a run (P11).
 
 from __future__ import annotations
 
-import contextlib
-import threading
 import time
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fallback import metrics
-from fallback.cache import Cache
-from fallback.clock import Clock
-from fallback.download import FileResult, Run, download, from_cache
+from fallback.download import FileResult, download, from_cache
 from fallback.errors import StorageError, UnavailableError
 from fallback.events import FileFailed, RunEnded, RunStarted, Warned
-from fallback.health import Health, carried
 from fallback.manifest import File, Manifest, Model
+from fallback.run import running
 from fallback.settings import Settings
 from fallback.sources import Mirror, Wanted, in_order, ipfs_path
-from fallback.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    import threading
+    from collections.abc import Iterable, Sequence
+    from concurrent.futures import Future
 
-    from fallback.events import Event, Observer
-    from fallback.health import Pause
-    from fallback.outcome import Outcome
-    from fallback.sources import Source
-    from fallback.transport import Transport
+    from fallback.events import Observer
+    from fallback.run import Run
+    from fallback.state import State
 
 METRICS_COPY = ".metrics.json"
 MANIFEST = ".manifests.json"
@@ -116,7 +111,7 @@ def sync(
     manifest = manifest if manifest is not None else load_manifest(settings)
     manifest = manifest.select(models) if models else manifest
     types = {model.name: model.type for model in manifest.models}
-    with _running(settings, in_order(settings), observer, stop, types=types) as (run, state):
+    with running(settings, in_order(settings), observer, stop, types=types) as (run, state):
         wanted = [
             Wanted(model, file, ipfs_path(model, file, state.cids.newest(model.name, model.type)))
             for model, file in manifest.files()
@@ -149,7 +144,7 @@ def fetch(
     to = Path(to).absolute()
     file = File(path=to.name, size=size, sha256=sha256.lower())
     model = Model(name="get", type="get", dir="", files=(file,))
-    with _running(settings, tuple(Mirror(url) for url in urls), observer, stop, types={}, root=to.parent) as (
+    with running(settings, tuple(Mirror(url) for url in urls), observer, stop, types={}, root=to.parent) as (
         run,
         _state,
     ):
@@ -157,106 +152,6 @@ def fetch(
     if summary.failures:
         raise UnavailableError(to.name, summary.failures[0].reasons)
     return summary.files[0]
-
-
-@contextlib.contextmanager
-def _running(
-    settings: Settings,
-    sources: tuple[Source, ...],
-    observer: Observer | None,
-    stop: threading.Event | None,
-    *,
-    types: Mapping[str, str],
-    root: Path | None = None,
-) -> Iterator[tuple[Run, State]]:
-    """A run with all it shares, and everything closed after it."""
-    teller = _Teller([observer] if observer else [])
-    clock, stop = Clock(), stop or threading.Event()
-    network = _Network(settings, stop)
-    with State(settings.state_path, lambda message: teller(Warned(message))) as state:
-        known = {name: carried(health, clock.now()) for name, health in state.health.load().items()}
-        board = _Board(known, state, clock)
-        teller.add(metrics.Recorder(state.attempts, types, clock.now))
-        deadline = None if settings.deadline_s is None else clock.now() + settings.deadline_s
-        root = root or settings.models_dir
-        run = Run(
-            settings=settings,
-            clock=clock,
-            cache=Cache(root, settings.state_path, state.verified),
-            sources=() if settings.offline else sources,
-            transport=network,
-            emit=teller,
-            stop=stop,
-            health=known,
-            note=board.note,
-            deadline=deadline,
-        )
-        try:
-            yield run, state
-        finally:
-            network.close()
-
-
-class _Teller:
-    """Tells observers, one event at a time; one that fails is dropped, and that is told to the rest."""
-
-    def __init__(self, observers: list[Observer]) -> None:
-        self._observers = observers
-        self._lock = threading.RLock()
-
-    def add(self, observer: Observer) -> None:
-        self._observers.append(observer)
-
-    def __call__(self, event: Event) -> None:
-        with self._lock:
-            for observer in tuple(self._observers):
-                try:
-                    observer(event)
-                except Exception as error:  # noqa: BLE001 - whatever an observer does, the sync goes on (P11)
-                    self._observers.remove(observer)
-                    self(Warned(f"an observer failed and is told nothing more: {error!r}"))
-
-
-class _Board:
-    """The health of all sources: shared by the workers, written down for the next run."""
-
-    def __init__(self, known: dict[str, Health], state: State, clock: Clock) -> None:
-        self._known, self._state, self._clock = known, state, clock
-        self._lock = threading.Lock()
-
-    def note(self, source: Source, outcome: Outcome, began: float, sha256: str | None, pause: Pause) -> None:
-        with self._lock:
-            before = self._known.get(source.name, Health())
-            after = before.after(outcome, began=began, now=self._clock.now(), sha256=sha256, pause=pause)
-            self._known[source.name] = after
-        if after != before:
-            self._state.health.save(source.name, after)
-
-
-class _Network:
-    """The transport, made when the first file needs it: a warm run imports no HTTP library."""
-
-    def __init__(self, settings: Settings, stop: threading.Event) -> None:
-        self._settings, self._stop = settings, stop
-        self._transport: Transport | None = None
-        self._lock = threading.Lock()
-
-    def __call__(self) -> Transport:
-        from fallback.transport import Transport  # noqa: PLC0415 - see the class
-
-        with self._lock:
-            if self._transport is None:
-                self._transport = Transport(
-                    connect_timeout_s=self._settings.connect_timeout_s,
-                    timeout_s=self._settings.timeout_s,
-                    connections=self._settings.jobs,
-                    stop=self._stop,
-                )
-            return self._transport
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
 
 
 def _all(wanted: Sequence[Wanted], run: Run) -> Summary:

@@ -23,7 +23,6 @@ from fallback.outcome import (
     Corrupt,
     Delivered,
     Interrupted,
-    Outcome,
     Throttled,
     Unavailable,
     Unreachable,
@@ -32,6 +31,10 @@ from fallback.outcome import Retired as RetiredOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from fallback.outcome import (
+        Outcome,
+    )
 
 BAN_S = 24 * 3600.0
 """How long a source that sent wrong bytes is not believed for that sha256 (DESIGN, Outcomes)."""

@@ -11,13 +11,16 @@ import dataclasses
 import difflib
 import os
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from fallback.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 PREFIX = "FALLBACK_"
 CONFIG = "fallback.toml"
@@ -144,7 +147,7 @@ def _kind(name: str) -> str:
 
 
 def _from_environ(environ: Mapping[str, str]) -> list[tuple[str, Any, str]]:
-    variables = [(alias, name) for alias, name in ALIASES.items()]
+    variables = list(ALIASES.items())
     variables += [(PREFIX + each.name.upper(), each.name) for each in _fields()]
     return [(name, environ[key], f"environment {key}") for key, name in variables if environ.get(key)]
 
@@ -199,7 +202,7 @@ def _flag(raw: Any) -> bool:
     }[str(raw).lower()]
 
 
-def _number(kind: type[int] | type[float]) -> Callable[[Any], Any]:
+def _number(kind: type[int | float]) -> Callable[[Any], Any]:
     def read(raw: Any) -> Any:
         if isinstance(raw, bool) or (kind is int and isinstance(raw, float)):
             raise TypeError

@@ -17,7 +17,6 @@ from fallback.outcome import (
     Failed,
     Malformed,
     NotHere,
-    Outcome,
     Refused,
     Retired,
     Throttled,
@@ -28,6 +27,9 @@ if TYPE_CHECKING:
     from fallback.events import LayerName
     from fallback.exchange import Head
     from fallback.manifest import File, Model
+    from fallback.outcome import (
+        Outcome,
+    )
     from fallback.settings import Settings
 
 NO_NODE = ("could not find node", "failed to load root node", "peer does not have")
@@ -202,7 +204,7 @@ def _partial(request: Request, head: Head, file: File) -> int:
     return part.start
 
 
-def _refusal(source: Source, head: Head, now: float) -> Outcome:  # noqa: PLR0911 - one line a row of DESIGN's table
+def _refusal(source: Source, head: Head, now: float) -> Outcome:
     status = head.status
     if status in {410, 429} and head.sunset_passed(now):
         return Retired(f"{status}, and its Sunset has passed: this service was shut down")

@@ -176,7 +176,7 @@ class Transport:
         return Answer(head, response, watch)
 
 
-def translate(error: BaseException, watch: Watch) -> Outcome:  # noqa: PLR0911 - a table, one line a row
+def translate(error: BaseException, watch: Watch) -> Outcome:
     """What an error of the libraries below means; by its type, never by its text."""
     if watch.killed:
         return _killed(watch)

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from fallback.errors import ConfigError, FallbackError, StorageError, StoppedError
+from fallback.errors import ConfigError, FallbackError, StoppedError, StorageError
 
 UNAVAILABLE = 1
 USAGE = 2

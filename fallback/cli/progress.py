@@ -9,14 +9,13 @@ import contextlib
 import json
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import click
 
 from fallback.events import (
     AttemptStarted,
     CacheHit,
-    Event,
     FileCompleted,
     FileEvent,
     FileFailed,
@@ -33,7 +32,10 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from fallback.engine import Summary
-    from fallback.events import Observer
+    from fallback.events import (
+        Event,
+        Observer,
+    )
 
 STALLED_S = 2.0
 """No byte for so long is shown as a stall; what ends an attempt is `timeout_s`."""
@@ -130,7 +132,7 @@ class Bars:
         self._heard: dict[tuple[str, str], float] = {}
         self._at: dict[tuple[str, str], str] = {}
 
-    def __enter__(self) -> Bars:
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 

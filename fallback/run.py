@@ -1,0 +1,171 @@
+"""What the files of one run share: settings, clock, cache, network, health, observers.
+
+`running` makes a `Run` and closes everything after it. Exclusions: nothing here downloads
+(`download`) or knows how many files there are (`engine`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fallback import metrics
+from fallback.cache import Cache
+from fallback.clock import Clock
+from fallback.errors import StoppedError
+from fallback.events import Warned
+from fallback.health import Health, Pause, carried
+from fallback.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from fallback.events import Event, Observer
+    from fallback.outcome import Outcome
+    from fallback.settings import Settings
+    from fallback.sources import Source
+    from fallback.transport import Transport
+
+
+@dataclass(slots=True)
+class Run:
+    """What the files of one run share. `note` folds an outcome into the health all workers see."""
+
+    settings: Settings
+    clock: Clock
+    cache: Cache
+    sources: tuple[Source, ...]
+    transport: Callable[[], Transport]
+    emit: Callable[[Event], None]
+    stop: threading.Event
+    health: dict[str, Health]
+    note: Callable[[Source, Outcome, float, str | None], None]
+    deadline: float | None = None
+
+    def attempts_of(self, source: Source) -> int:
+        """How often a file may ask this source."""
+        return _attempts_of(self.settings, source)
+
+    def left_s(self) -> float | None:
+        """Seconds to the deadline; None without one."""
+        return None if self.deadline is None else max(0.0, self.deadline - self.clock.now())
+
+    def over(self) -> bool:
+        """Whether the run was told to stop, or its deadline has passed."""
+        return self.stop.is_set() or self.left_s() == 0.0
+
+    def check(self) -> None:
+        """Raise StoppedError once the run was told to stop."""
+        if self.stop.is_set():
+            raise StoppedError("stopped")
+
+
+@contextlib.contextmanager
+def running(
+    settings: Settings,
+    sources: tuple[Source, ...],
+    observer: Observer | None,
+    stop: threading.Event | None,
+    *,
+    types: Mapping[str, str],
+    root: Path | None = None,
+) -> Iterator[tuple[Run, State]]:
+    """A run with all it shares, and everything closed after it."""
+    teller = _Teller([observer] if observer else [])
+    clock, stop = Clock(), stop or threading.Event()
+    network = _Network(settings, stop)
+    with State(settings.state_path, lambda message: teller(Warned(message))) as state:
+        known = {name: carried(health, clock.now()) for name, health in state.health.load().items()}
+        board = _Board(settings, known, state, clock)
+        teller.add(metrics.Recorder(state.attempts, types, clock.now))
+        deadline = None if settings.deadline_s is None else clock.now() + settings.deadline_s
+        root = root or settings.models_dir
+        run = Run(
+            settings=settings,
+            clock=clock,
+            cache=Cache(root, settings.state_path, state.verified),
+            sources=() if settings.offline else sources,
+            transport=network,
+            emit=teller,
+            stop=stop,
+            health=known,
+            note=board.note,
+            deadline=deadline,
+        )
+        try:
+            yield run, state
+        finally:
+            network.close()
+
+
+class _Teller:
+    """Tells observers, one event at a time; one that fails is dropped, and that is told to the rest."""
+
+    def __init__(self, observers: list[Observer]) -> None:
+        self._observers = observers
+        self._lock = threading.RLock()
+
+    def add(self, observer: Observer) -> None:
+        self._observers.append(observer)
+
+    def __call__(self, event: Event) -> None:
+        with self._lock:
+            for observer in tuple(self._observers):
+                try:
+                    observer(event)
+                except Exception as error:  # noqa: BLE001 - whatever an observer does, the sync goes on (P11)
+                    self._observers.remove(observer)
+                    self(Warned(f"an observer failed and is told nothing more: {error!r}"))
+
+
+class _Board:
+    """The health of all sources: shared by the workers, written down for the next run."""
+
+    def __init__(self, settings: Settings, known: dict[str, Health], state: State, clock: Clock) -> None:
+        self._settings, self._known, self._state, self._clock = settings, known, state, clock
+        self._lock = threading.Lock()
+
+    def note(self, source: Source, outcome: Outcome, began: float, sha256: str | None) -> None:
+        attempts = _attempts_of(self._settings, source)
+        jitter = random.random()  # noqa: S311 - spreads clients, keeps no secret
+        pause = Pause(self._settings.backoff_s, self._settings.max_wait_s, attempts, jitter)
+        with self._lock:
+            before = self._known.get(source.name, Health())
+            after = before.after(outcome, began=began, now=self._clock.now(), sha256=sha256, pause=pause)
+            self._known[source.name] = after
+        if after != before:
+            self._state.health.save(source.name, after)
+
+
+class _Network:
+    """The transport, made when the first file needs it: a warm run imports no HTTP library."""
+
+    def __init__(self, settings: Settings, stop: threading.Event) -> None:
+        self._settings, self._stop = settings, stop
+        self._transport: Transport | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self) -> Transport:
+        from fallback.transport import Transport  # noqa: PLC0415 - see the class
+
+        with self._lock:
+            if self._transport is None:
+                self._transport = Transport(
+                    connect_timeout_s=self._settings.connect_timeout_s,
+                    timeout_s=self._settings.timeout_s,
+                    connections=self._settings.jobs,
+                    stop=self._stop,
+                )
+            return self._transport
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+
+def _attempts_of(settings: Settings, source: Source) -> int:
+    return settings.gateway_attempts if source.layer == "ipfs" else settings.hub_attempts
