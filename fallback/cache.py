@@ -14,6 +14,7 @@ import errno
 import hashlib
 import os
 import secrets
+import shutil
 import stat
 import time
 from typing import TYPE_CHECKING
@@ -174,17 +175,22 @@ class Cache:
         self._verified.drop(self.key(wanted))
         return kept
 
-    def partial(self, wanted: Wanted) -> Partial:
+    def partial(self, wanted: Wanted, *, reserve_bytes: int) -> Partial:
         """A new partial beside the file's target; makes its folder.
 
         Raises:
-            StorageError: it cannot be made, or its folder leads out of the models folder (P8).
+            StorageError: it cannot be made, its folder leads out of the models folder (P8), or the
+                disk has no room for it beside `reserve_bytes`. Nothing was requested yet.
         """
         target = self.target(wanted)
         with storage(target.parent):
             target.parent.mkdir(parents=True, exist_ok=True)
             if not target.parent.resolve().is_relative_to(self._root.resolve()):
                 raise StorageError(target.parent, "a symbolic link leads out of the models folder")
+            free, needed = shutil.disk_usage(target.parent).free, (wanted.file.size or 0) + reserve_bytes
+        if free < needed:
+            what = f"no room: {needed - free} bytes must be freed ({reserve_bytes} are kept in reserve)"
+            raise StorageError(target.parent, what)
         return Partial(target, wanted.file)
 
     def commit(self, wanted: Wanted, partial: Partial, *, layer: str, source: str) -> None:

@@ -98,7 +98,7 @@ def _obtain(wanted: Wanted, run: Run) -> FileResult:
         raise UnavailableError(str(wanted), [("network", "offline is set, nothing was requested")])
     policy = Policy(run.settings.backoff_s, run.settings.max_wait_s, run.deadline)
     plan = Plan.of({name: run.attempts_of(source) for name, source in sources.items()}, policy)
-    work = _Work(wanted, run, run.cache.partial(wanted))
+    work = _Work(wanted, run, run.cache.partial(wanted, reserve_bytes=run.settings.reserve_bytes))
     try:
         while True:
             run.check()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fallback import metrics
-from fallback.download import FileResult, download, from_cache
+from fallback.download import FileResult, download
 from fallback.errors import StorageError, UnavailableError
 from fallback.events import FileFailed, RunEnded, RunStarted, Warned
 from fallback.manifest import File, Manifest, Model
@@ -120,7 +120,7 @@ def sync(
             run.emit(Warned(f"the manifest holds {manifest.total_bytes / 1e9:.1f} GB"))
         summary = _all(wanted, run)
         _after(settings, run, state)
-    return _unless_storage(summary)
+    return _unless_storage(summary, settings.models_dir)
 
 
 def fetch(
@@ -148,7 +148,7 @@ def fetch(
         run,
         _state,
     ):
-        summary = _unless_storage(_all([Wanted(model, file)], run))
+        summary = _unless_storage(_all([Wanted(model, file)], run), to.parent)
     if summary.failures:
         raise UnavailableError(to.name, summary.failures[0].reasons)
     return summary.files[0]
@@ -197,7 +197,7 @@ def _by_threads(wanted: Sequence[Wanted], run: Run) -> Iterable[FileResult | Fil
 def _one(wanted: Wanted, run: Run) -> FileResult | FileFailure:
     began = time.monotonic()
     try:
-        return from_cache(wanted, run) or download(wanted, run)
+        return download(wanted, run)
     except UnavailableError as error:
         failure = FileFailure(wanted.model.name, wanted.file.path, str(error), error.reasons)
     except StorageError as error:
@@ -207,11 +207,10 @@ def _one(wanted: Wanted, run: Run) -> FileResult | FileFailure:
     return failure
 
 
-def _unless_storage(summary: Summary) -> Summary:
-    errors = [failure for failure in summary.failures if failure.storage]
+def _unless_storage(summary: Summary, folder: Path) -> Summary:
+    errors = [failure.error for failure in summary.failures if failure.storage]
     if errors:
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        raise StorageError(Path(errors[0].path), f"{errors[0].error}{more}")
+        raise StorageError(folder, f"{len(errors)} file(s) could not be kept; the first: {errors[0]}")
     return summary
 
 

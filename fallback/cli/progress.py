@@ -68,7 +68,8 @@ def table(summary: Summary) -> None:
         shown.add_row(f"{file.model}/{file.path}", file.layer, file.source, *cells)
     for failure in summary.failures:
         shown.add_row(f"{failure.model}/{failure.path}", "failed", "", "", "", "", "", style="red")
-    console = Console(stderr=True)
+    # Not a terminal: nobody's window is too narrow for a file's name.
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else 140)
     console.print(shown)
     rate = summary.bytes_received / max(summary.seconds, 1e-6) / 1e6
     right = f"{len(summary.files)} of {len(summary.files) + len(summary.failures)} files right"
@@ -140,6 +141,7 @@ class Bars:
         self._progress.stop()
 
     def __call__(self, event: Event) -> None:
+        """Show what `event` changes."""
         self._quiet_ones()
         if not isinstance(event, FileEvent):
             _warnings(event)
