@@ -61,5 +61,5 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def load(flags: dict[str, Any]) -> Settings:
     """Settings from the flags that were given, the environment, fallback.toml and defaults."""
     config = flags.pop("config", None)
-    given = {name: value for name, value in flags.items() if value is not None and value not in ((), False)}
+    given = {name: value for name, value in flags.items() if value not in (None, ()) and value is not False}
     return Settings.load(given, config=config)

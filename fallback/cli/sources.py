@@ -33,4 +33,8 @@ def sources(forget: tuple[str, ...], *, as_json: bool, **flags: Any) -> None:
         click.echo(f"{number}. {source['layer']:<12} {source['source']:<32} {source['health']}")
     click.echo("\nsettings")
     for name, (value, origin) in reports.settings_report(settings).items():
-        click.echo(f"  {name:<26} {value!s:<40} {origin}")
+        click.echo(f"  {name:<28} {_plain(value):<28} {origin}")
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, list) else str(value)

@@ -1,0 +1,60 @@
+"""The README says what is true now: a setting, command, event or outcome it misses fails the build."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from fallback import events, outcome
+from fallback.cli.main import cli
+from fallback.settings import Settings
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+def table(first: str) -> dict[str, list[str]]:
+    """The rows of the table whose heading begins with `first`, by their first cell."""
+    rows = README.split(f"| {first} |", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
+    cells = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows if row.startswith("|")]
+    return {row[0].strip("` "): row[1:] for row in cells}
+
+
+def test_settings_table_is_the_settings() -> None:
+    fields = [field for field in dataclasses.fields(Settings) if field.name != "origins"]
+    rows = table("setting")
+    assert list(rows) == [field.name for field in fields]
+    for field in fields:
+        assert rows[field.name][1:] == [field.metadata["unit"], field.metadata["help"]]
+
+
+@pytest.mark.parametrize("name", sorted(cli.commands))
+def test_every_command_is_listed(name: str) -> None:
+    assert f"`fallback {name}" in README
+
+
+def test_every_event_is_listed() -> None:
+    base = {events.Event, events.FileEvent, events.AttemptEvent}
+    known = {
+        name
+        for name, kind in inspect.getmembers(events, inspect.isclass)
+        if issubclass(kind, events.Event) and kind not in base
+    }
+    assert set(re.findall(r"`([A-Z]\w+)`", README.split("## Events")[1].split("## Metrics")[0])) == known
+
+
+def test_every_outcome_is_listed() -> None:
+    known = {
+        name
+        for name, kind in inspect.getmembers(outcome, inspect.isclass)
+        if issubclass(kind, outcome.Outcome)
+    }
+    assert set(table("outcome")) == known - {"Outcome", "Delivered"}
+
+
+@pytest.mark.parametrize("code", ["0", "1", "2", "3"])
+def test_every_exit_code_is_listed(code: str) -> None:
+    assert code in table("exit code")

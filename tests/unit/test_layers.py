@@ -1,0 +1,106 @@
+"""Imports point one way (DESIGN, The house)."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ORDER = [
+    "errors",
+    "clock",
+    "settings",
+    "names",
+    "reading",
+    "manifest",
+    "events",
+    "verify",
+    "outcome",
+    "health",
+    "plan",
+    "exchange",
+    "sources",
+    "state",
+    "cache",
+    "watchdog",
+    "connect",
+    "transport",
+    "metrics",
+    "run",
+    "download",
+    "engine",
+    "report",
+    "cli",
+    "__main__",
+]
+
+
+def imported(path: Path) -> set[str]:
+    """Modules imported at run time: what stands under TYPE_CHECKING names a type and loads nothing."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    hidden = {
+        id(node)
+        for branch in ast.walk(tree)
+        if isinstance(branch, ast.If)
+        and isinstance(branch.test, ast.Name)
+        and branch.test.id == "TYPE_CHECKING"
+        for node in ast.walk(branch)
+    }
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if id(node) in hidden:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= (
+                {node.module}
+                if node.module != "fallback"
+                else {f"fallback.{alias.name}" for alias in node.names}
+            )
+    return found
+
+
+def room(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+MODULES = sorted(
+    path for path in (ROOT / "fallback").rglob("*.py") if path != ROOT / "fallback" / "__init__.py"
+)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_engine_imports_only_what_comes_before_it(path: Path) -> None:
+    own = path.relative_to(ROOT / "fallback").parts[0].removesuffix(".py")
+    for module in imported(path):
+        assert module.split(".")[0] not in {"fakes", "bench", "tests"}
+        if module.startswith("fallback."):
+            assert ORDER.index(room(module)) <= ORDER.index(own), f"{path.name} imports {module}"
+
+
+def test_order_names_every_room() -> None:
+    rooms = {path.relative_to(ROOT / "fallback").parts[0].removesuffix(".py") for path in MODULES}
+    assert rooms == set(ORDER)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "fakes").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_fakes_import_nothing_of_the_engine(path: Path) -> None:
+    """Only the pure `fallback.ipfs` may be shared, or a wrong engine would agree with a wrong fake."""
+    engine = {module for module in imported(path) if module.split(".")[0] == "fallback"}
+    assert all(module.startswith("fallback.ipfs") for module in engine)
+
+
+def test_no_module_is_longer_than_its_idea() -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for package in ("fallback", "fakes", "bench")
+        for path in (ROOT / package).rglob("*.py")
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 350
+    }
+    assert not long
