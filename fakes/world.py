@@ -88,7 +88,7 @@ class World:
 
     def _start_control(self, opened: contextlib.ExitStack) -> str:
         listener = self._listener("control", opened)
-        listener.serve(control(self))
+        listener.serve(control(self))  # type: ignore[arg-type]  # starlette's and uvicorn's types of an ASGI application differ
         self._host.call(listener.open())
         return listener.url
 

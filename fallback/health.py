@@ -134,7 +134,7 @@ class Health:
                 return replace(self, bans=bans | {sha256: now + BAN_S}, reason=outcome.reason)
             case Throttled(retry_after_s=None):
                 return self._failed(outcome, began, now, pause, cool=True)
-            case Throttled(retry_after_s=float(seconds)):
+            case Throttled(retry_after_s=float() | int() as seconds):
                 return self._failed(outcome, began, now, pause, cool=True, asked_s=pause.asked_for(seconds))
             case Unreachable():
                 return self._failed(outcome, began, now, pause, cool=True)

@@ -12,7 +12,8 @@ The rules, from DESIGN.md:
 - A source that is cooling or backing off is waited for only when nobody else can be asked now, and
   `max_wait_s` at most. One that failed in this run as often as it has attempts is not waited for:
   so a dead network ends a run of any length in a few pauses.
-- What an earlier run merely guessed (cooling) only puts a source behind the others.
+- What an earlier run merely guessed (cooling) only puts a source behind the others; so does
+  having failed in this run as often as it has attempts, once its pause is over.
 - A banned source is asked again, once, from zero, when it is the last one left: it may have been
   mended, and wrong bytes cannot get past the proof.
 - No step is planned for a time past the deadline.
@@ -139,7 +140,9 @@ class Plan:
         for chance, state in open_:
             if chance.corrupt or isinstance(state, Retired | Banned):
                 continue
-            if isinstance(state, Cooling) and not state.firm and state.failures == 0:
+            failures = health.get(chance.source, Health()).failures
+            spent = isinstance(state, Up) and failures >= chance.attempts
+            if spent or (isinstance(state, Cooling) and not state.firm and state.failures == 0):
                 guesses.append(chance)
                 continue
             until = self._ready_at(chance, state)
@@ -182,7 +185,7 @@ class Plan:
                     spent,
                     not_before=now + self._pause(spent).backoff(spent.asked, cap_s=self.policy.max_wait_s),
                 )
-            case Throttled(retry_after_s=float(seconds)):
+            case Throttled(retry_after_s=float() | int() as seconds):
                 spent = replace(spent, not_before=now + self._pause(spent).asked_for(seconds))
             case Malformed():
                 spent = replace(spent, left=min(spent.left, 1), dropped=chance.from_zero)
