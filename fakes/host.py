@@ -19,9 +19,7 @@ from uvicorn.server import ServerState
 from fakes.wire import Connection
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
-    from uvicorn._types import ASGIApplication
+    from collections.abc import Callable, Coroutine
 
     from fakes.wire import Accept
 
@@ -45,8 +43,8 @@ class Listener:
         self._state = ServerState()
         self._server: asyncio.Server | None = None
 
-    def serve(self, app: ASGIApplication, on_accept: Accept = lambda _wire: None) -> None:
-        """Say who answers here; `open` begins."""
+    def serve(self, app: Callable[..., Any], on_accept: Accept = lambda _wire: None) -> None:
+        """Say which ASGI application answers here; `open` begins."""
         config = uvicorn.Config(
             app,
             ws="none",
@@ -132,6 +130,10 @@ async def turns(count: int = 5) -> None:
 def _bound(port: int) -> socket.socket:
     """A socket bound to loopback; two may share a port as long as one of them listens at most (socket(7), SO_REUSEADDR)."""
     sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind((LOOPBACK, port))
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((LOOPBACK, port))
+    except OSError:
+        sock.close()
+        raise
     return sock

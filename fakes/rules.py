@@ -36,10 +36,11 @@ class Rule:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        aims = (self.path != "*", self.method, self.first, self.nth, self.probability)
-        if self.fault.level == "server" and any(aim not in {None, False} for aim in aims):
+        at_requests = self.path != "*" or self.method is not None
+        counted = (self.first, self.nth, self.probability) != (None, None, None)
+        if self.fault.level == "server" and (at_requests or counted):
             raise ValueError(f"{self.fault.name} is about a whole server: it takes no path, method or count")
-        if self.fault.level == "accept" and any(aim not in {None, False} for aim in aims[:2]):
+        if self.fault.level == "accept" and at_requests:
             raise ValueError(f"{self.fault.name} comes before any request: it takes no path or method")
         if (self.first is not None and self.first < 0) or (self.nth is not None and self.nth < 1):
             raise ValueError("first counts from 0, nth from 1")

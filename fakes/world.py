@@ -11,6 +11,7 @@ another origin than the Hub. Leaving the block ends every connection, also the s
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, Self
 
@@ -63,7 +64,7 @@ class World:
             self._host = Host()
             opened.callback(self._host.close)
             self.journal = Journal(self._host.settle)
-            self._rules = Rules(self._apply)
+            self._rules, self._turn = Rules(self._apply), asyncio.Lock()
             self._listeners = {name: self._listener(name, opened) for name in (*self._names, "hub", "cdn")}
             self.urls = {name: listener.url for name, listener in self._listeners.items()}
             self.gateways = [self.urls[name] for name in self._names]
@@ -88,7 +89,7 @@ class World:
 
     def _start_control(self, opened: contextlib.ExitStack) -> str:
         listener = self._listener("control", opened)
-        listener.serve(control(self))  # type: ignore[arg-type]  # starlette's and uvicorn's types of an ASGI application differ
+        listener.serve(control(self))
         self._host.call(listener.open())
         return listener.url
 
@@ -142,6 +143,11 @@ class World:
         return Scenario(self._scenario.name, tuple(self._rules.rules().values()))
 
     def _apply(self) -> None:
-        for listener in self._listeners.values():
-            refused = self._rules.is_refused(listener.name)
-            self._host.call(listener.shut() if refused else listener.open())
+        self._host.call(self._open_and_shut())
+
+    async def _open_and_shut(self) -> None:
+        # One at a time, and by the rules as they are then: threads that change them need not take turns.
+        async with self._turn:
+            for name in self.urls:
+                listener = self._listeners[name]
+                await (listener.shut() if self._rules.is_refused(name) else listener.open())

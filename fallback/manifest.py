@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,7 +28,7 @@ CHUNK_BYTES = 1024 * 1024  # a leaf of the unixfs-v1-2025 profile, so that chunk
 MAX_SIZE_BYTES = 2**63 - 1  # SQLite's and every file system's
 MAX_MANIFEST_BYTES = 64 * 1024 * 1024  # a model file given for a manifest by mistake is not read into memory
 CID = re.compile(r"[A-Za-z0-9]{8,128}", re.ASCII)  # base32 or base58; what it means is `ipfs.cid`'s to say
-REPO = re.compile(r"(?!.*\.\.)[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
+REPO = re.compile(r"(?!.*\.\.)\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 REVISION = re.compile(r"(?!.*\.\.)[\x21-\x7e]+", re.ASCII)
 
 
@@ -112,19 +112,14 @@ class Manifest:
     def parse(cls, text: str | bytes, *, name: str, allow_missing_sha256: bool = False) -> Manifest:
         """Read a JSON document; of a model named as a built-in one, what it lacks comes from there.
 
-        Raises:
-            ManifestError: with every problem of the document.
+        Raises ManifestError with every problem of the document.
         """
         known = {model.name: model for model in cls.builtin().models}
-        return _parse(text, name, known, allow_missing_sha256=allow_missing_sha256)
+        return _parse(text, name, known, may_miss=allow_missing_sha256)
 
     @classmethod
     def load(cls, path: Path | str, *, allow_missing_sha256: bool = False) -> Manifest:
-        """Read the JSON file at `path`; its name is the path.
-
-        Raises:
-            ManifestError: also for a file that is missing, unreadable or over 64 MiB.
-        """
+        """`parse` the file at `path`; ManifestError also if it is missing, unreadable or over 64 MiB."""
         try:
             with Path(path).open("rb") as stream:
                 text = stream.read(MAX_MANIFEST_BYTES + 1)
@@ -136,26 +131,23 @@ class Manifest:
         return cls.parse(text, name=str(path), allow_missing_sha256=allow_missing_sha256)
 
     @classmethod
+    @functools.cache
     def builtin(cls) -> Manifest:
         """The package's own models.json: 13 files in 2 models."""
-        return _builtin()
+        text = resources.files("fallback").joinpath("models.json").read_bytes()
+        return _parse(text, "built in", {}, may_miss=False)
 
     def model(self, name: str) -> Model:
         """The model of this name; UnknownModelError if there is none."""
         return self.select([name]).models[0]
 
     def select(self, wanted: Iterable[str]) -> Manifest:
-        """Only the models named in `wanted`, in this manifest's order; UnknownModelError names all others.
-
-        No name selects no model.
-        """
+        """Only the models named in `wanted`, in this manifest's order; UnknownModelError names all others."""
         chosen = dict.fromkeys(wanted)
         known = [model.name for model in self.models]
         if unknown := [shown(name) for name in chosen if name not in known]:
             listed = ", ".join(map(shown, known)) or "none"
-            raise UnknownModelError(
-                f"no model {', '.join(unknown)} in manifest {self.name}; it lists {listed}"
-            )
+            raise UnknownModelError(f"manifest {self.name} has no model {', '.join(unknown)}, only {listed}")
         return Manifest(tuple(model for model in self.models if model.name in chosen), name=self.name)
 
     def files(self) -> Iterator[tuple[Model, File]]:
@@ -175,21 +167,10 @@ class Manifest:
         return json.dumps({model.name: _model_json(model) for model in self.models}, indent=2) + "\n"
 
 
-@functools.cache
-def _builtin() -> Manifest:
-    text = resources.files("fallback").joinpath("models.json").read_bytes()
-    return _parse(text, "built in", {}, allow_missing_sha256=False)
-
-
-# --- reading -----------------------------------------------------------------------------------
-
-
-def _parse(
-    text: str | bytes, name: str, known: Mapping[str, Model], *, allow_missing_sha256: bool
-) -> Manifest:
+def _parse(text: str | bytes, name: str, known: Mapping[str, Model], *, may_miss: bool) -> Manifest:
     reader = Reader()
     models = [
-        _model(reader, model, value, known.get(model), may_miss=allow_missing_sha256)
+        _model(reader, model, value, known.get(model), may_miss=may_miss)
         for model, value in reader.document(text).items()
     ]
     seen = {problem.where for problem in reader.problems}
@@ -205,15 +186,14 @@ def _model(reader: Reader, name: str, value: Any, known: Model | None, *, may_mi
     if "files" not in given:
         reader.problem(key(where, "files"), "is missing")
     files = reader.mapping(key(where, "files"), given.get("files", {}))
-    hub = known.huggingface if known and "huggingface" not in given else _hub(reader, where, given)
     return Model(
         name=name,
-        type=reader.text(where, given, "type", _any, known.type if known else name),
+        type=reader.text(where, given, "type", _label, known.type if known else name),
         dir=reader.text(where, given, "dir", names.problem, known.dir if known else name),
         files=tuple(_file(reader, where, path, each, may_miss=may_miss) for path, each in files.items()),
-        huggingface=hub,
+        huggingface=known.huggingface if known and "huggingface" not in given else _hub(reader, where, given),
         ipfs=_ipfs(reader, where, given),
-        published_at=reader.text(where, given, "publishedAt", _any, None),
+        published_at=reader.text(where, given, "publishedAt", _label, None),
         extra=_rest(given, "type", "dir", "files", "huggingface", "ipfs", "ipfsHash", "publishedAt"),
     )
 
@@ -257,7 +237,7 @@ def _ipfs(reader: Reader, where: str, given: Mapping[str, Any]) -> IpfsRef | Non
     return IpfsRef(
         cid=reader.text(where, ref, "cid", check) or "",
         path=reader.text(where, ref, "path", _folder, ""),
-        profile=reader.text(where, ref, "profile", _any, None),
+        profile=reader.text(where, ref, "profile", _label, None),
         extra=_rest(ref, "cid", "path", "profile"),
     )
 
@@ -265,20 +245,25 @@ def _ipfs(reader: Reader, where: str, given: Mapping[str, Any]) -> IpfsRef | Non
 def _name_problems(models: Iterable[Model]) -> Iterator[Problem]:
     """What is wrong with where files would go, over all models (`names`)."""
     targets = []
+    seen: set[str] = set()
     for model in models:
+        spot = key("", model.name)
+        if what := _label(model.name) or ("is the name of two models" if model.name in seen else None):
+            yield Problem(spot, what)
+        seen.add(model.name)
+        if model.dir and (what := names.problem(model.dir)):
+            yield Problem(key(spot, "dir"), f"{shown(model.dir)} {what}")
         for file in model.files:
-            where = f"{key(key('', model.name), 'files')}[{shown(file.path)}]"
-            target = model.target(file)
-            if what := names.problem(file.path) or names.problem(target) or names.target_problem(target):
+            where, target = f"{key(spot, 'files')}[{shown(file.path)}]", model.target(file)
+            if what := names.problem(file.path) or names.target_problem(target):
                 yield Problem(where, what)
             else:
                 targets.append((where, target))
-    for where, what in names.clashes(targets):
-        yield Problem(where, what)
+    yield from (Problem(where, what) for where, what in names.clashes(targets))
 
 
-def _any(_: str) -> str | None:
-    return None
+def _label(text: str) -> str | None:
+    return names.unseen(text) if text else "is empty"
 
 
 def _folder(path: str) -> str | None:
@@ -293,34 +278,21 @@ def _rest(given: Mapping[str, Any], *known: str) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name not in known}
 
 
-# --- writing -----------------------------------------------------------------------------------
-
-
-def _given(**keys: Any) -> dict[str, Any]:
-    return {key: value for key, value in keys.items() if value is not None}
+def _json(record: File | HubRef | IpfsRef, *without: str) -> dict[str, Any]:
+    """What a record has a value for, and then the keys it kept unread."""
+    known = [each.name for each in fields(record) if each.name not in {"extra", *without}]
+    given = {name: getattr(record, name) for name in known if getattr(record, name) not in (None, ())}
+    return {**given, **record.extra}
 
 
 def _model_json(model: Model) -> dict[str, Any]:
-    hub, ipfs = model.huggingface, model.ipfs
     return {
         "type": model.type,
         "dir": model.dir,
         # null says "none", where a missing key would mean the built-in manifest's
-        "huggingface": hub
-        and {
-            **_given(repo=hub.repo, repo_type=hub.repo_type, revision=hub.revision, path=hub.path),
-            **hub.extra,
-        },
-        **_given(
-            ipfs=ipfs and {**_given(cid=ipfs.cid, path=ipfs.path, profile=ipfs.profile), **ipfs.extra},
-            ipfsHash=ipfs and ipfs.cid,
-            publishedAt=model.published_at,
-        ),
+        "huggingface": model.huggingface and _json(model.huggingface),
+        **({"ipfs": _json(model.ipfs), "ipfsHash": model.ipfs.cid} if model.ipfs else {}),
+        **({"publishedAt": model.published_at} if model.published_at else {}),
         **model.extra,
-        "files": {file.path: _file_json(file) for file in model.files},
+        "files": {file.path: _json(file, "path") for file in model.files},
     }
-
-
-def _file_json(file: File) -> dict[str, Any]:
-    chunks = list(file.chunks) or None
-    return {**_given(size=file.size, sha256=file.sha256, cid=file.cid, chunks=chunks), **file.extra}

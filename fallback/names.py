@@ -42,9 +42,8 @@ def problem(path: str) -> str | None:
     """
     if not path:
         return "is empty"
-    for char in path:
-        if (category := unicodedata.category(char)) in _UNSEEN:
-            return f"holds {_UNSEEN[category]}, U+{ord(char):04X}"
+    if what := unseen(path):
+        return what
     if path.startswith("/"):
         return "is absolute; it must be relative"
     if "\\" in path:
@@ -54,6 +53,14 @@ def problem(path: str) -> str | None:
     if len(path.encode()) > MAX_PATH_BYTES:
         return f"is longer than {MAX_PATH_BYTES} bytes"
     return next((what for segment in path.split("/") if (what := _segment_problem(segment))), None)
+
+
+def unseen(text: str) -> str | None:
+    """What `text` holds that nobody could see in a message, or that no UTF-8 can carry."""
+    for char in text:
+        if (category := unicodedata.category(char)) in _UNSEEN:
+            return f"holds {_UNSEEN[category]}, U+{ord(char):04X}"
+    return None
 
 
 def _segment_problem(segment: str) -> str | None:
@@ -89,10 +96,11 @@ def clashes(targets: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """
     seen: dict[str, tuple[str, str]] = {}
     for where, target in targets:
-        other, same = seen.setdefault(_alias(target), (where, target))
-        if other == where and same == target:
+        if (alias := _alias(target)) not in seen:
+            seen[alias] = (where, target)
             continue
-        if same == target:
+        other, first = seen[alias]
+        if first == target:
             yield where, f"is the same target as {other}"
         else:
             yield where, f"and {other} are two names alike but for case: some disks make them one file"

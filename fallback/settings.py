@@ -1,40 +1,52 @@
 """What a person may set: the only reader of the environment and of fallback.toml.
 
 Flags win over the environment, that over fallback.toml, that over the defaults; `origins` says for
-each where it came from. All problems of one load are reported at once. Exclusions: proxies are
-requests' to read (it knows NO_PROXY), and no other module looks at the environment.
+each where it came from. All problems of one load are reported at once, but for a bad value that a
+stronger source overrides. No message holds a token, or a URL, which may hide one. Exclusions: proxies
+are requests' to read (it knows NO_PROXY), and no other module looks at the environment.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import os
+import re
 import tomllib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from fallback.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    Problems = list[tuple[str, str]]  # (setting, what is wrong with it and where it was set)
+
 PREFIX = "FALLBACK_"
 CONFIG = "fallback.toml"
 ALIASES = {"HF_ENDPOINT": "hf_endpoint", "HF_TOKEN": "hf_token", "HF_HUB_OFFLINE": "offline"}
 """huggingface_hub's own variables, below ours of the same meaning."""
 
+_MOST = {"count": 256, "s": 1e6, "h": 1e6, "days": 1e5, "bytes": 2**63 - 1, "bytes/s": 1e12}
+"""Upper bounds by unit: beyond them sockets, locks or SQLite overflow, and nobody means it."""
+
 
 def _set(default: Any, unit: str, text: str, *, low: float | None = None, secret: bool = False) -> Any:
-    return field(default=default, repr=not secret, metadata={"unit": unit, "help": text, "low": low})
+    about = {"unit": unit, "help": text, "low": low, "high": _MOST.get(unit)}
+    return field(default=default, repr=not secret, metadata=about)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All settings, with units in their names; `Settings.load()` for the usual way to get one.
+
+    Each field's metadata has its `help`, `unit` and, of a number, `low` and `high`. Paths are made
+    absolute and URLs lose their last slash. Source of the defaults: DESIGN, "Settings".
 
     Raises:
         SettingsError: some value makes no sense; all of them are named.
@@ -93,14 +105,9 @@ class Settings:
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        problems = [problem for each in _fields() if (problem := _problem(each, getattr(self, each.name)))]
-        if problems:
-            raise SettingsError(_said(problems, self.origins))
-        for name in ("models_dir", "state_dir", "manifest"):
-            if (path := getattr(self, name)) is not None:
-                object.__setattr__(self, name, Path(path).expanduser().absolute())
-        object.__setattr__(self, "gateways", tuple(url.rstrip("/") for url in self.gateways))
-        object.__setattr__(self, "hf_endpoint", self.hf_endpoint.rstrip("/"))
+        given = {name: (getattr(self, name), "given") for name in _fields()}
+        for name, value in _all_checked(given, []).items():
+            object.__setattr__(self, name, value)
 
     @property
     def state_path(self) -> Path:
@@ -116,159 +123,177 @@ class Settings:
     ) -> Self:
         """Settings from flags, environment, fallback.toml and defaults, in this order.
 
+        Args:
+            flags: by field name; None and () are flags that were not given.
+            environ: os.environ if None. An empty variable is not set; "none" means no value at all.
+            config: the TOML file; else `FALLBACK_CONFIG`, else fallback.toml here if there is one.
+
         Raises:
             SettingsError: something cannot be read as what it should be; it says what and where.
         """
+        flags = {name: value for name, value in (flags or {}).items() if value not in (None, ())}
         environ = os.environ if environ is None else environ
         config = config or environ.get(f"{PREFIX}CONFIG") or (CONFIG if Path(CONFIG).exists() else None)
-        values: dict[str, Any] = {}
-        origins: dict[str, str] = {}
-        problems: list[tuple[str, str]] = []
-        given = [*_from_toml(Path(config) if config else None), *_from_environ(environ)]
-        given += [(name, value, "flag") for name, value in (flags or {}).items()]
-        for name, raw, origin in given:
-            try:
-                values[name], origins[name] = _converted(name, raw), origin
-            except ValueError as error:
-                problems.append((name, f"{error} ({origin})"))
-        if problems:
-            raise SettingsError(_said(problems, {}))
-        return cls(**values, origins={each.name: origins.get(each.name, "default") for each in _fields()})
+        problems: Problems = []
+        raw = {
+            **(_from_toml(Path(config), problems) if config else {}),
+            **_from_environ(environ),
+            **_only_known(flags, "flag", problems),
+        }
+        given = {name: (_read(name, value), origin) for name, (value, origin) in raw.items()}
+        values = _all_checked(given, problems)
+        origins = {name: given[name][1] if name in given else "default" for name in _fields()}
+        return cls(**values, origins=origins)
 
 
-def _fields() -> list[dataclasses.Field[Any]]:
-    return [each for each in dataclasses.fields(Settings) if each.name != "origins"]
+def _fields() -> dict[str, dataclasses.Field[Any]]:
+    return {each.name: each for each in dataclasses.fields(Settings) if each.name != "origins"}
 
 
-def _kind(name: str) -> str:
-    """A field's annotation without its None: what its text is read as."""
-    annotation = str(next(each for each in _fields() if each.name == name).type)
-    return annotation.removesuffix(" | None").partition("[")[0]
+def _all_checked(given: Mapping[str, tuple[Any, str]], problems: Problems) -> dict[str, Any]:
+    """The values as `_checked` has them; raises a SettingsError of these problems and those before."""
+    values = {}
+    for name, (value, origin) in given.items():
+        try:
+            values[name] = _checked(_fields()[name], value)
+        except ValueError as error:
+            problems.append((name, f"{error} ({origin})"))
+    if problems:
+        lines = "".join(f"\n  {name}: {what}" for name, what in problems)
+        raise SettingsError(f"settings cannot be used:{lines}")
+    return values
 
 
-def _from_environ(environ: Mapping[str, str]) -> list[tuple[str, Any, str]]:
-    variables = list(ALIASES.items())
-    variables += [(PREFIX + each.name.upper(), each.name) for each in _fields()]
-    return [(name, environ[key], f"environment {key}") for key, name in variables if environ.get(key)]
+def _from_environ(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
+    variables = ALIASES | {PREFIX + name.upper(): name for name in _fields()}
+    given = [(key, name) for key, name in variables.items() if environ.get(key, "").strip()]
+    return {name: (environ[key], f"environment {key}") for key, name in given}
 
 
-def _from_toml(path: Path | None) -> list[tuple[str, Any, str]]:
-    if path is None:
-        return []
+def _from_toml(path: Path, problems: Problems) -> dict[str, tuple[Any, str]]:
+    """Relative paths in the file are relative to its folder."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{path}: {error}") from error
-    known = [each.name for each in _fields()]
-    for key in document:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            raise SettingsError(
-                f"{path}: unknown setting {key!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-            )
-    return [(name, value, str(path)) for name, value in document.items()]
+    except (OSError, RecursionError, ValueError) as error:  # ValueError: TOML, UTF-8, int()'s limit on digits
+        problems.append((str(path), f"cannot be read: {getattr(error, 'strerror', None) or error}"))
+        return {}
+    given = _only_known(document, str(path), problems)
+    for name, (value, origin) in given.items():
+        relative = isinstance(value, str) and value and not value.startswith("~")
+        if relative and _fields()[name].metadata["unit"] == "path":
+            given[name] = (str(path.parent / value), origin)
+    return given
 
 
-def _converted(name: str, raw: Any) -> Any:
-    """`raw` as the field's type; ValueError says what it should have been."""
-    kind = _kind(name)
+def _only_known(values: Mapping[str, Any], origin: str, problems: Problems) -> dict[str, tuple[Any, str]]:
+    for name in [name for name in values if name not in _fields()]:
+        near = difflib.get_close_matches(name, _fields(), 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        problems.append((_shown(name), f"is no setting{hint} ({origin})"))
+    return {name: (value, origin) for name, value in values.items() if name in _fields()}
+
+
+_WORDS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
+_NOUNS = {"int": "a whole number", "float": "a number"}
+
+
+def _read(name: str, value: Any) -> Any:
+    """Text as the field's type; unchanged if it is none or cannot be, for `_checked` to refuse."""
+    if not isinstance(value, str):
+        return value
+    kind, _, may_lack = str(_fields()[name].type).partition(" | ")
+    text = value.strip()
+    if kind.startswith("tuple"):
+        return () if text.lower() == "none" else tuple(text.replace(",", " ").split())
+    if may_lack and text.lower() == "none":
+        return None
+    if kind == "bool":
+        return _WORDS.get(text.lower(), text)
+    if kind in _NOUNS:
+        with contextlib.suppress(ValueError):
+            return int(text) if kind == "int" else float(text)
+    return text
+
+
+def _checked(each: dataclasses.Field[Any], value: Any) -> Any:
+    """`value` in the one form that is compared and used; ValueError says why it cannot be."""
+    if value is None and str(each.type).endswith(" | None"):
+        return None
+    check = _CHECKS.get(each.metadata["unit"])
+    return check(value) if check else _number(each, value)
+
+
+def _number(each: dataclasses.Field[Any], value: Any) -> int | float:
+    kind, low, high = str(each.type).removesuffix(" | None"), each.metadata["low"], each.metadata["high"]
+    if isinstance(value, bool) or not isinstance(value, int if kind == "int" else int | float):
+        raise ValueError(f"{_shown(value)} is not {_NOUNS[kind]}")  # noqa: TRY004 - a value's problem; see _checked
+    if not low <= value <= high:  # NaN is not, either
+        raise ValueError(f"{_shown(value)} is not from {low:g} to {high:g} ({each.metadata['unit']})")
+    return value if kind == "int" else float(value)
+
+
+def _path(value: Any) -> Path:
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        raise ValueError(f"{_shown(value)} is not a path")
     try:
-        return _READERS[kind](raw)
-    except (TypeError, ValueError, KeyError):
-        shown = "the value" if name == "hf_token" else repr(raw)[:60]
-        raise ValueError(f"{shown} is not {_NAMES.get(kind, kind)}") from None
+        return Path(value).expanduser().absolute()
+    except RuntimeError:
+        raise ValueError(f"{_shown(str(value))} names a home folder that is not known") from None
 
 
-def _list(raw: Any) -> tuple[str, ...]:
-    if isinstance(raw, str):
-        return tuple(raw.replace(",", " ").split())
-    if isinstance(raw, Sequence) and all(isinstance(each, str) for each in raw):
-        return tuple(raw)
-    raise TypeError
-
-
-def _flag(raw: Any) -> bool:
-    if isinstance(raw, bool):
-        return raw
-    return {
-        "1": True,
-        "true": True,
-        "yes": True,
-        "on": True,
-        "0": False,
-        "false": False,
-        "no": False,
-        "off": False,
-    }[str(raw).lower()]
-
-
-def _number(kind: type[int | float]) -> Callable[[Any], Any]:
-    def read(raw: Any) -> Any:
-        if isinstance(raw, bool) or (kind is int and isinstance(raw, float)):
-            raise TypeError
-        return kind(raw)
-
-    return read
-
-
-def _text(raw: Any) -> str:
-    if not isinstance(raw, str):
-        raise TypeError
-    return raw
-
-
-def _path(raw: Any) -> Path:
-    return Path(raw)
-
-
-_READERS: dict[str, Callable[[Any], Any]] = {
-    "Path": _path,
-    "str": _text,
-    "Literal": _text,
-    "tuple": _list,
-    "bool": _flag,
-    "int": _number(int),
-    "float": _number(float),
-}
-_NAMES = {
-    "tuple": "a list",
-    "bool": "true or false",
-    "int": "a whole number",
-    "float": "a number",
-    "str": "text",
-}
-
-
-def _problem(each: dataclasses.Field[Any], value: Any) -> tuple[str, str] | None:
-    low = each.metadata["low"]
-    if low is not None and value is not None and not low <= value < float("inf"):
-        return each.name, f"{value} is out of range: at least {low} is needed"
-    if each.name == "preferred_layer" and value not in {"ipfs", "huggingface"}:
-        return each.name, f"{value!r} is neither 'ipfs' nor 'huggingface'"
-    if each.name == "hf_endpoint" and (why := _bad_url(value)):
-        return each.name, why
-    if each.name == "gateways":
-        bad = [why for url in value if (why := _bad_url(url))]
-        if bad or len({url.rstrip("/") for url in value}) < len(value):
-            return each.name, bad[0] if bad else "a gateway is listed twice"
-    return None
-
-
-def _bad_url(url: str) -> str | None:
+def _url(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value) or set(value) & set('\\"<>'):
+        raise ValueError("is not a URL of plain ASCII")
     try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        return f"{url!r} is not a URL: {error}"
-    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
-        return f"{url!r} is not an http or https URL"
-    if "@" in parts.netloc:
-        return "a URL with a user or password in it is not accepted"
-    return f"{url!r} may have no query or fragment" if parts.query or parts.fragment else None
+        parts = urlsplit(value)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        raise ValueError("is not a URL") from None  # its message quotes the value
+    if not usable:
+        raise ValueError("is not an http or https URL with a host")
+    if "@" in parts.netloc or "?" in value or "#" in value:
+        raise ValueError("is a URL with a user, password, query or fragment, which is not accepted")
+    return urlunsplit((parts.scheme, parts.netloc.lower(), parts.path.rstrip("/"), "", ""))
 
 
-def _said(problems: Sequence[tuple[str, str]], origins: Mapping[str, str]) -> str:
-    lines = [
-        f"{name}: {what}" + (f" ({origins[name]})" if origins.get(name) else "") for name, what in problems
-    ]
-    return "settings cannot be used:" + "".join(f"\n  {line}" for line in lines)
+def _urls(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError("is not a list of URLs")  # noqa: TRY004 - as above
+    urls: list[str] = []
+    for number, each in enumerate(value, start=1):
+        try:
+            url = _url(each)
+        except ValueError as error:
+            raise ValueError(f"number {number} {error}") from None
+        if url in urls:
+            raise ValueError(f"number {number} is a URL listed before")
+        urls.append(url)
+    return tuple(urls)
+
+
+def _secret(value: Any) -> str:
+    text = value.strip() if isinstance(value, str) else ""
+    if not re.fullmatch(r"[!-~]+", text):
+        raise ValueError("is not text that an HTTP header can carry (its value is not shown)")
+    return text
+
+
+def _one_of(allowed: tuple[str | bool, ...], value: Any) -> Any:
+    if type(value) is type(allowed[0]) and value in allowed:  # 1 is no flag
+        return value
+    raise ValueError(f"{_shown(value)} is neither {allowed[0]!r} nor {allowed[1]!r}")
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "path": _path,
+    "URL": _url,
+    "URLs": _urls,
+    "secret": _secret,
+    "layer": partial(_one_of, ("ipfs", "huggingface")),
+    "flag": partial(_one_of, (True, False)),
+}

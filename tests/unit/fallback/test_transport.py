@@ -1,0 +1,242 @@
+"""One request over real sockets, against a server that is not ours (pytest-httpserver) and raw ones."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import inspect
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+import requests.exceptions
+import urllib3.exceptions
+from werkzeug import Response
+
+from fallback.errors import StoppedError
+from fallback.exchange import Request
+from fallback.outcome import Failed, Interrupted, Malformed, Outcome, Unavailable, Unreachable
+from fallback.transport import FOREIGN, MAX_REDIRECTS, Transport, translate
+from fallback.watchdog import Limits, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from pytest_httpserver import HTTPServer
+
+BODY = bytes(range(256)) * 4096
+
+
+@pytest.fixture(name="stop")
+def _stop() -> threading.Event:
+    return threading.Event()
+
+
+@pytest.fixture(name="transport")
+def _transport(stop: threading.Event) -> Iterator[Transport]:
+    transport = Transport(connect_timeout_s=0.5, timeout_s=0.4, connections=4, stop=stop)
+    yield transport
+    transport.close()
+
+
+def get(transport: Transport, url: str, *, limit: int = 1 << 30, token: str | None = None) -> bytes:
+    with transport.open(Request(url, token=token), min_rate_bytes_s=1000) as answer:
+        return b"".join(answer.pieces(limit))
+
+
+def failure(transport: Transport, url: str) -> Outcome:
+    with pytest.raises(Failed) as caught:
+        get(transport, url)
+    return caught.value.outcome
+
+
+def raw_server(serve: Callable[[socket.socket], None]) -> str:
+    """A socket that hands each connection to `serve`; it ends with the test's process."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def accept() -> None:
+        with listener:
+            for _ in range(3):
+                try:
+                    connection, _address = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(65536)
+                    serve(connection)
+
+    threading.Thread(target=accept, daemon=True).start()
+    return f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+
+def test_a_whole_body_in_pieces(transport: Transport, httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/file", headers={"Accept-Encoding": "identity"}).respond_with_data(BODY)
+    assert get(transport, httpserver.url_for("/file")) == BODY
+
+
+def test_never_more_than_the_limit(transport: Transport, httpserver: HTTPServer) -> None:
+    """P3: an overlong answer is cut at what the file has left."""
+    httpserver.expect_request("/file").respond_with_data(BODY)
+    assert get(transport, httpserver.url_for("/file"), limit=1000) == BODY[:1000]
+
+
+def test_a_relative_redirect_is_followed(transport: Transport, httpserver: HTTPServer) -> None:
+    """The original crashed on one."""
+    httpserver.expect_request("/a/b").respond_with_response(
+        Response(status=307, headers={"Location": "../c?x=1"})
+    )
+    httpserver.expect_request("/c", query_string="x=1").respond_with_data(b"there")
+    assert get(transport, httpserver.url_for("/a/b")) == b"there"
+
+
+def test_redirects_are_bounded(transport: Transport, httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/loop").respond_with_response(
+        Response(status=302, headers={"Location": "/loop"})
+    )
+    assert isinstance(failure(transport, httpserver.url_for("/loop")), Malformed)
+    assert len(httpserver.log) == MAX_REDIRECTS + 1
+
+
+def test_the_token_stays_with_the_host_it_was_given_for(transport: Transport, httpserver: HTTPServer) -> None:
+    """P7: localhost and 127.0.0.1 are two origins."""
+    elsewhere = httpserver.url_for("/there").replace("localhost", "127.0.0.1")
+    httpserver.expect_request("/here").respond_with_response(
+        Response(status=302, headers={"Location": elsewhere})
+    )
+    httpserver.expect_request("/there").respond_with_data(b"x")
+    get(transport, httpserver.url_for("/here").replace("127.0.0.1", "localhost"), token="hf_secret")
+    sent = [request.headers.get("Authorization") for request, _ in httpserver.log]
+    assert sent == ["Bearer hf_secret", None]
+
+
+def test_netrc_is_not_read(
+    transport: Transport, httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("default login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    httpserver.expect_request("/").respond_with_data(b"x")
+    get(transport, httpserver.url_for("/"))
+    assert "Authorization" not in httpserver.log[0][0].headers
+
+
+def test_refused(transport: Transport) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    assert isinstance(failure(transport, f"http://127.0.0.1:{port}/"), Unreachable)
+
+
+def test_a_name_that_does_not_resolve(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_args: object, **_keywords: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    assert isinstance(failure(transport, "http://models.invalid/"), Unreachable)
+
+
+def test_silence_before_the_head(transport: Transport) -> None:
+    url = raw_server(lambda _: time.sleep(2))
+    began = time.monotonic()
+    outcome = failure(transport, url)
+    assert isinstance(outcome, Unavailable)
+    assert outcome.timed_out
+    assert time.monotonic() - began < 0.4 + 1
+
+
+def test_a_dribble_is_a_stall(transport: Transport) -> None:
+    """A byte now and then keeps a read timeout quiet for ever; the rate window does not fall for it."""
+
+    def dribble(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        for _ in range(40):
+            try:
+                connection.sendall(b"x")
+            except OSError:
+                return
+            time.sleep(0.05)
+
+    outcome = failure(transport, raw_server(dribble))
+    assert isinstance(outcome, Interrupted)
+    assert outcome.stalled
+
+
+def test_dripping_headers_end_too(transport: Transport) -> None:
+    def drip(connection: socket.socket) -> None:
+        for byte in b"HTTP/1.1 200 OK\r\n" + b"X-Long: " + b"x" * 100:
+            try:
+                connection.sendall(bytes([byte]))
+            except OSError:
+                return
+            time.sleep(0.05)
+
+    assert isinstance(failure(transport, raw_server(drip)), Unavailable)
+
+
+@pytest.mark.parametrize(
+    ("sent", "kind"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort", Interrupted),
+        (b"", Interrupted),
+        (b"garbage\r\n\r\n", Malformed),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", Interrupted),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70000 + b"\r\n\r\n", Malformed),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n", Malformed),
+    ],
+    ids=["short", "closed", "garbage", "bad chunk", "long header", "many headers"],
+)
+def test_broken_answers(transport: Transport, sent: bytes, kind: type[Outcome]) -> None:
+    assert isinstance(failure(transport, raw_server(lambda connection: connection.sendall(sent))), kind)
+
+
+def test_stop_ends_a_request_that_hangs(transport: Transport, stop: threading.Event) -> None:
+    url = raw_server(lambda _: time.sleep(2))
+    threading.Timer(0.1, stop.set).start()
+    with pytest.raises(StoppedError):
+        get(transport, url)
+
+
+def test_the_deadline_ends_a_request(stop: threading.Event) -> None:
+    """P4: also when `timeout_s` would allow more."""
+    transport = Transport(connect_timeout_s=30, timeout_s=30, connections=1, stop=stop)
+    began = time.monotonic()
+    with pytest.raises(Failed):
+        transport.open(Request(raw_server(lambda _: time.sleep(2))), min_rate_bytes_s=0, ends_in_s=0.2)
+    assert time.monotonic() - began < 0.2 + 1
+    transport.close()
+
+
+def test_a_connection_that_went_stale_is_replaced_silently(transport: Transport) -> None:
+    """Fault 8: the server closes after its first answer; the second request is not an attempt lost."""
+    url = raw_server(lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
+    assert get(transport, url) == b"ok"
+    assert get(transport, url) == b"ok"
+
+
+KINDS_NEED: dict[tuple[str, str], object] = {
+    ("urllib3", "partial"): 0,
+    ("urllib3", "expected"): 0,
+    ("http", "expected"): None,
+}
+
+
+def errors_of(module: object) -> list[type[BaseException]]:
+    kinds = [kind for _, kind in inspect.getmembers(module, inspect.isclass) if issubclass(kind, Exception)]
+    return [kind for kind in kinds if not issubclass(kind, Warning)]
+
+
+@pytest.mark.parametrize(
+    "kind", [*errors_of(requests.exceptions), *errors_of(urllib3.exceptions), *errors_of(http.client)]
+)
+@pytest.mark.parametrize("phase", ["connect", "head", "body"])
+def test_no_foreign_error_is_missing(kind: type[BaseException], phase: str) -> None:
+    """Each is caught at the border, and means something there in every phase."""
+    assert issubclass(kind, FOREIGN)
+    watch = Watch(Limits(1, 1, 1))
+    watch.enter(phase)  # type: ignore[arg-type]  # one of the three phases
+    error = kind.__new__(kind)
+    for name in ("partial", "expected", "length", "response"):  # what some of them show of themselves
+        with contextlib.suppress(AttributeError):
+            setattr(error, name, KINDS_NEED.get((kind.__module__.split(".")[0], name), b""))
+    assert isinstance(translate(error, watch), Outcome)
