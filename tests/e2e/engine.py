@@ -21,7 +21,7 @@ LIMIT_S = 90.0
 
 # Short, so that a dead server costs seconds; everything else is as users have it.
 SHORT = {
-    "FALLBACK_TIMEOUT_S": "2",
+    "FALLBACK_TIMEOUT_S": "6",
     "FALLBACK_CONNECT_TIMEOUT_S": "2",
     "FALLBACK_BACKOFF_S": "0.2",
     "FALLBACK_GATEWAY_ATTEMPTS": str(GATEWAY_ATTEMPTS),
