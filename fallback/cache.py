@@ -138,6 +138,7 @@ class Cache:
         if trust and self.known(wanted):
             return True
         target = self.target(wanted)
+        self._inside(target)
         with storage(target):
             try:
                 about = target.lstat()
@@ -150,6 +151,12 @@ class Cache:
             if wanted.file.sha256 and wanted.file.size not in {None, about.st_size}:
                 return VerificationError(f"{about.st_size} bytes where {wanted.file.size} were promised")
             return self._prove(wanted, target)
+
+    def _inside(self, target: Path) -> None:
+        """Refuse a folder whose symbolic links lead elsewhere: nothing there is ours to read or rename (P8)."""
+        with storage(target.parent):
+            if not target.parent.resolve().is_relative_to(self._root.resolve()):
+                raise StorageError(target.parent, "a symbolic link leads out of the models folder")
 
     def _prove(self, wanted: Wanted, target: Path) -> VerificationError | bool:
         with target.open("rb", buffering=0) as stream:
@@ -185,8 +192,7 @@ class Cache:
         target = self.target(wanted)
         with storage(target.parent):
             target.parent.mkdir(parents=True, exist_ok=True)
-            if not target.parent.resolve().is_relative_to(self._root.resolve()):
-                raise StorageError(target.parent, "a symbolic link leads out of the models folder")
+            self._inside(target)
             free, needed = shutil.disk_usage(target.parent).free, (wanted.file.size or 0) + reserve_bytes
         if free < needed:
             what = f"no room: {needed - free} bytes must be freed ({reserve_bytes} are kept in reserve)"

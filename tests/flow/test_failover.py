@@ -202,6 +202,19 @@ def test_a_folder_in_the_place_of_a_file_is_refused(world: World, settings: Sett
     assert (settings.models_dir / "org/tiny/onnx/model.onnx").stat().st_size == 3_000_000
 
 
+def test_a_link_out_of_the_folder_is_refused_and_nothing_there_is_renamed(
+    world: World, settings: Settings, tmp_path: Path
+) -> None:
+    """P8."""
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/config.json").write_bytes(b"mine")
+    (settings.models_dir / "org").mkdir(parents=True)
+    (settings.models_dir / "org/tiny").symlink_to(tmp_path / "outside")
+    with pytest.raises(StorageError, match="leads out"):
+        sync(manifest(world), settings=settings)
+    assert [path.name for path in (tmp_path / "outside").iterdir()] == ["config.json"]
+
+
 def test_final_names_are_absent_or_right_at_every_instant(world: World, settings: Settings) -> None:
     """P1, sampled while a corrupt gateway, a cut and a good one serve."""
     world.add("gateway1", from_json({"name": "corrupt"}))
