@@ -259,8 +259,14 @@ class Cache:
                 about = path.lstat()
                 # rename keeps mtime, and moves ctime: the time a file was set aside.
                 last = about.st_mtime if path.name.endswith(PARTIAL) else about.st_ctime
-                if stat.S_ISREG(about.st_mode) and now - last > idle:
+                ours = path.name.endswith(PARTIAL) or self._set_aside_by_us(path)
+                if ours and stat.S_ISREG(about.st_mode) and now - last > idle:
                     path.unlink()
+
+    def _set_aside_by_us(self, path: Path) -> bool:
+        """Whether it stands beside a file we vouch for: anybody may keep a `.bak` of his own."""
+        name = path.relative_to(self._root).as_posix().removesuffix(BAK)
+        return any(self._verified.get(each) is not None for each in (name, name.rpartition(".")[0]))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -215,6 +215,16 @@ def test_a_link_out_of_the_folder_is_refused_and_nothing_there_is_renamed(
     assert [path.name for path in (tmp_path / "outside").iterdir()] == ["config.json"]
 
 
+def test_only_what_we_set_aside_is_ever_deleted(world: World, settings: Settings) -> None:
+    sync(manifest(world), settings=settings)
+    own, others = settings.models_dir / "org/tiny/config.json.bak", settings.models_dir / "notes.txt.bak"
+    own.write_bytes(b"x")
+    others.write_bytes(b"x")
+    sync(manifest(world), settings=Settings(**{**_fields(settings), "bak_days": 0}))
+    assert not own.exists()
+    assert others.exists()
+
+
 def test_final_names_are_absent_or_right_at_every_instant(world: World, settings: Settings) -> None:
     """P1, sampled while a corrupt gateway, a cut and a good one serve."""
     world.add("gateway1", from_json({"name": "corrupt"}))
