@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LOOPBACK = "127.0.0.1"
+_PATIENCE_S = 2  # for answers to notice that their connection is gone, before they are cancelled
 _KEEP_ALIVE_S = (
     75  # nginx's default; longer than a client's pause between files, so that it is never the surprise
 )
@@ -83,7 +84,7 @@ class Listener:
         await self.shut()
         tasks = list(self._state.tasks)
         if tasks:
-            _, late = await asyncio.wait(tasks, timeout=2)
+            _, late = await asyncio.wait(tasks, timeout=_PATIENCE_S)
             for task in late:
                 task.cancel()
         self._claim.close()
