@@ -1,19 +1,19 @@
-"""The models folder: what is here, what is arriving, and the moment a file gets its name.
+"""The models folder: what is here, and the moment a file gets its name.
 
 `lookup` answers from the `verified` row where size, mtime_ns, ctime_ns and inode still equal it,
-and hashes otherwise; `Partial` is a file on its way; `commit` is fsync, rename, fsync of the
-folder, row, in that order, so that the final name is absent or right at every instant (P1, P2).
-What stands in a file's place and is not the file is set aside as `.bak`, never deleted.
-Exclusions: nothing here knows where bytes come from, and every `OSError` leaves as `StorageError`.
+and hashes otherwise; `commit` is fsync, rename, fsync of the folder, row, in that order, so that
+the final name is absent or right at every instant (P1, P2). What stands in a file's place and is
+not the file is set aside as `.bak`, never deleted. Exclusions: nothing here knows where bytes come
+from (a `Partial` brings them), and every `OSError` leaves as `StorageError`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import os
-import secrets
 import shutil
 import stat
 import time
@@ -21,85 +21,25 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from fallback.errors import StorageError, VerificationError
+from fallback import adoption
+from fallback.errors import StorageError, VerificationError, storage
+from fallback.partial import LEDGER, PARTIAL, Partial
 from fallback.state.verified import Row
-from fallback.verify import Proof, prove
+from fallback.verify import prove
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from filelock import BaseFileLock
 
-    from fallback.manifest import File
     from fallback.sources import Wanted
     from fallback.state.verified import Verified
 
-PARTIAL = ".partial"
 BAK = ".bak"
-LOCK_S = 600.0
-"""How long another process may take over one file before this one goes ahead beside it."""
-
-
-@contextlib.contextmanager
-def storage(path: Path) -> Iterator[None]:
-    """What the system says about `path` becomes a `StorageError`."""
-    try:
-        yield
-    except OSError as error:
-        raise StorageError.from_os(error, path) from error
-
-
-class Partial:
-    """A file on its way, beside its target, under a name only this process uses."""
-
-    def __init__(self, target: Path, file: File) -> None:
-        self._file = file
-        self.path = target.with_name(f".{target.name}.{os.getpid():x}-{secrets.token_hex(4)}{PARTIAL}")
-        self.responses = 0
-        """How many responses wrote the bytes it holds: more than one, and nobody is to blame."""
-        with storage(self.path):
-            self._stream = self.path.open("xb", buffering=0)
-        self.proof = Proof(file)
-
-    @property
-    def size(self) -> int:
-        """Bytes it holds."""
-        return self.proof.size
-
-    def begin(self, offset: int) -> None:
-        """A response writes from `offset` on: from where this one ends, or anew from zero."""
-        if offset == 0:
-            self.reset()
-        self.responses += 1
-
-    def reset(self) -> None:
-        """Forget what it holds."""
-        with storage(self.path):
-            self._stream.seek(0)
-            self._stream.truncate()
-        self.proof, self.responses = Proof(self._file), 0
-
-    def write(self, data: bytes) -> None:
-        """Append, and take into the proof."""
-        self.proof.update(data)
-        view = memoryview(data)
-        with storage(self.path):
-            while view:
-                view = view[self._stream.write(view) :]
-
-    def sync(self) -> None:
-        """Bytes to the disk, before the name that vouches for them."""
-        with storage(self.path):
-            os.fsync(self._stream.fileno())
-            self._stream.close()
-
-    def close(self) -> None:
-        """Keep what has come; an empty one is of no use to anybody."""
-        with storage(self.path):
-            self._stream.close()
-            if not self.size:
-                self.path.unlink(missing_ok=True)
+NO_FILE = "this is not a file; move it away, or let `fallback verify --repair` do so"
+STALE_S = 60.0
+"""A partial whose writer nobody can ask is adopted once nothing was written to it for so long."""
 
 
 class Cache:
@@ -130,10 +70,11 @@ class Cache:
     def lookup(self, wanted: Wanted, *, trust: bool = True) -> VerificationError | bool:
         """Whether the file is here: True, False, or what is wrong with what is.
 
-        `trust`: a row that matches is enough; otherwise every byte is read.
+        `trust`: a row that matches is enough, and a folder in its place is nobody's mistake but the
+        caller's; otherwise every byte is read, and whatever is not the file is told as such.
 
         Raises:
-            StorageError: something that is not a file stands there, or it cannot be read.
+            StorageError: it cannot be read; or, with `trust`, something that is no file stands there.
         """
         if trust and self.known(wanted):
             return True
@@ -147,7 +88,10 @@ class Cache:
             if stat.S_ISLNK(about.st_mode):
                 return VerificationError("a symbolic link in the place of the file")
             if not stat.S_ISREG(about.st_mode):
-                raise StorageError(target, "this is not a file; move it away and run again")
+                if trust:
+                    raise StorageError(target, NO_FILE)
+                kind = "a folder" if stat.S_ISDIR(about.st_mode) else "a pipe, socket or device"
+                return VerificationError(f"{kind} in the place of the file")
             if wanted.file.sha256 and wanted.file.size not in {None, about.st_size}:
                 return VerificationError(f"{about.st_size} bytes where {wanted.file.size} were promised")
             return self._prove(wanted, target)
@@ -182,24 +126,29 @@ class Cache:
         self._verified.drop(self.key(wanted))
         return kept
 
-    def partial(self, wanted: Wanted, *, reserve_bytes: int) -> Partial:
-        """A new partial beside the file's target; makes its folder.
+    def partial(self, wanted: Wanted, *, reserve_bytes: int, over: Callable[[], bool]) -> Partial:
+        """A partial beside the file's target: what another run left, hashed until `over`, or a new one.
 
         Raises:
             StorageError: it cannot be made, its folder leads out of the models folder (P8), or the
-                disk has no room for it beside `reserve_bytes`. Nothing was requested yet.
+                disk has no room for the rest of it beside `reserve_bytes`. Nothing was requested yet.
         """
         target = self.target(wanted)
         with storage(target.parent):
             target.parent.mkdir(parents=True, exist_ok=True)
             self._inside(target)
-            free, needed = shutil.disk_usage(target.parent).free, (wanted.file.size or 0) + reserve_bytes
+        partial = adoption.adopt(target, wanted.file, quiet_s=STALE_S, over=over)
+        partial = partial or Partial.fresh(target, wanted.file)
+        with storage(target.parent):
+            free = shutil.disk_usage(target.parent).free
+        needed = max(0, (wanted.file.size or 0) - partial.size) + reserve_bytes
         if free < needed:
+            partial.close()
             what = f"no room: {needed - free} bytes must be freed ({reserve_bytes} are kept in reserve)"
             raise StorageError(target.parent, what)
-        return Partial(target, wanted.file)
+        return partial
 
-    def commit(self, wanted: Wanted, partial: Partial, *, layer: str, source: str) -> None:
+    def commit(self, wanted: Wanted, partial: Partial) -> None:
         """Prove the whole file once more by its running hash, and give it its name.
 
         Raises:
@@ -211,11 +160,15 @@ class Cache:
         target = self.target(wanted)
         with storage(target):
             if target.is_dir() and not target.is_symlink():
-                raise StorageError(target, "this is not a file; move it away and run again")
-            partial.path.replace(target)
+                raise StorageError(target, NO_FILE)
+            partial.rename()
             _sync_folder(target.parent)
             about = target.lstat()
-        self._vouch(wanted, about, sha256, layer=layer, source=source)
+        last = partial.ledger.responses[-1]
+        self._vouch(wanted, about, sha256, layer=last.layer, source=last.source)
+        for other in adoption.left_of(target, wanted.file):
+            if other.life == "dead":
+                _delete(other.path, other.ledger)
 
     def _vouch(self, wanted: Wanted, about: os.stat_result, sha256: str, *, layer: str, source: str) -> None:
         row = Row(
@@ -231,42 +184,75 @@ class Cache:
         self._verified.put(self.key(wanted), row)
 
     @contextlib.contextmanager
-    def lock(self, wanted: Wanted, cancelled: Callable[[], bool]) -> Iterator[bool]:
-        """Hold the file's lock; False if there is none to be had, within `LOCK_S` or before `cancelled`.
+    def lock(
+        self, wanted: Wanted, *, timeout_s: float, waits: Callable[[], None], over: Callable[[], bool]
+    ) -> Iterator[bool]:
+        """Hold the file's lock; False if it is not to be had within `timeout_s`, or before `over`.
 
-        It saves a second download and nothing else: who has no lock goes on without (P10).
+        It saves a second download and nothing else: who has no lock goes on without (P10). `waits`
+        is called once if another process holds it.
         """
         name = hashlib.sha256(self.key(wanted).encode()).hexdigest()[:32]
         lock: BaseFileLock | None = None
-        with contextlib.suppress(OSError, Timeout, NotImplementedError):
+        with contextlib.suppress(OSError, NotImplementedError):
             self._locks.mkdir(parents=True, exist_ok=True)
-            waiting = FileLock(self._locks / f"{name}.lock", timeout=LOCK_S)
-            waiting.acquire(cancel_check=cancelled)
-            lock = waiting
+            lock = FileLock(self._locks / f"{name}.lock")
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                waits()
+                with contextlib.suppress(Timeout):
+                    lock.acquire(timeout=timeout_s, cancel_check=over)
+        held = lock is not None and lock.is_locked
         try:
-            yield lock is not None
+            yield held
         finally:
-            if lock is not None:
+            if lock is not None and held:
                 with contextlib.suppress(OSError):
                     lock.release()
 
-    def sweep(self, *, partial_idle_s: float, bak_s: float) -> None:
-        """Delete partials nobody has written to for so long, and files set aside longer ago than that."""
-        now = time.time()
-        for path in (*self._root.rglob(f".*{PARTIAL}"), *self._root.rglob(f"*{BAK}")):
-            idle = partial_idle_s if path.name.endswith(PARTIAL) else bak_s
+    def sweep(self, wanted: Iterable[Wanted], *, partial_idle_s: float, bak_s: float) -> None:
+        """Delete partials that nobody writes to or wants, idle for so long, and old files set aside.
+
+        `wanted`: all files of the manifest; a partial of one that is not here yet is kept for it.
+        """
+        missing = {
+            (self.target(each), (each.file.sha256 or "")[:8]) for each in wanted if not self.known(each)
+        }
+        for path in self._ours():
+            left = adoption.found(path)
+            if left is None:
+                self._sweep_bak(path, bak_s)
+            elif (path.with_name(left.file), left.sha8) not in missing and left.idle_s > partial_idle_s:
+                # A ledger is as old as its last response: it goes with its partial, or once that is gone.
+                if path.suffix == PARTIAL and left.life != "alive":
+                    _delete(path, left.ledger)
+                elif path.suffix == LEDGER and not any(
+                    path.parent.glob(f"{glob.escape(path.stem)}*{PARTIAL}")
+                ):
+                    _delete(path)
+
+    def _ours(self) -> Iterator[Path]:
+        for folder, _, names in os.walk(self._root):
+            for name in names:
+                if name.endswith((PARTIAL, LEDGER, BAK)):
+                    yield self._root / folder / name
+
+    def _sweep_bak(self, path: Path, bak_s: float) -> None:
+        """Delete it if it stands beside a file we vouch for: anybody may keep a `.bak` of his own."""
+        name = path.relative_to(self._root).as_posix().removesuffix(BAK)
+        if any(self._verified.get(each) is not None for each in (name, name.rpartition(".")[0])):
             with contextlib.suppress(OSError):
                 about = path.lstat()
                 # rename keeps mtime, and moves ctime: the time a file was set aside.
-                last = about.st_mtime if path.name.endswith(PARTIAL) else about.st_ctime
-                ours = path.name.endswith(PARTIAL) or self._set_aside_by_us(path)
-                if ours and stat.S_ISREG(about.st_mode) and now - last > idle:
+                if stat.S_ISREG(about.st_mode) and time.time() - about.st_ctime > bak_s:
                     path.unlink()
 
-    def _set_aside_by_us(self, path: Path) -> bool:
-        """Whether it stands beside a file we vouch for: anybody may keep a `.bak` of his own."""
-        name = path.relative_to(self._root).as_posix().removesuffix(BAK)
-        return any(self._verified.get(each) is not None for each in (name, name.rpartition(".")[0]))
+
+def _delete(*paths: Path) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

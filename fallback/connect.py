@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from fallback.watchdog import Watch
 
-RECEIVE_BUFFER = 1 << 20
 _current = threading.local()
 
 Address = tuple[Any, Any, int, str, Any]

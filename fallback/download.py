@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from fallback.errors import (
@@ -28,6 +28,7 @@ from fallback.events import (
     Quarantined,
     Waiting,
 )
+from fallback.ledger import Response
 from fallback.outcome import Corrupt, Delivered, Failed, Interrupted, Malformed, Spliced, Storage
 from fallback.plan import GiveUp, Plan, Policy, Wait
 from fallback.sources import judge
@@ -35,9 +36,9 @@ from fallback.sources import judge
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fallback.cache import Partial
     from fallback.events import Event, LayerName
     from fallback.outcome import Outcome
+    from fallback.partial import Partial
     from fallback.plan import Try
     from fallback.run import Run
     from fallback.sources import Source, Wanted
@@ -71,15 +72,19 @@ def download(wanted: Wanted, run: Run) -> FileResult:
     """
     if (hit := from_cache(wanted, run)) is not None:
         return hit
-    with run.cache.lock(wanted, cancelled=run.over) as locked:
+    if run.settings.offline:
+        raise UnavailableError(str(wanted), [("network", "offline is set, nothing was requested")])
+    patience = run.settings.lock_timeout_s
+    waits = functools.partial(_wait_for_lock, wanted, run, patience)
+    with run.cache.lock(wanted, timeout_s=patience, waits=waits, over=run.over):
         run.check()
-        hit = from_cache(wanted, run) if locked else None
+        hit = from_cache(wanted, run)  # another process may have got it meanwhile
         return hit if hit is not None else _obtain(wanted, run)
 
 
 def from_cache(wanted: Wanted, run: Run) -> FileResult | None:
     """The file if it is here and right; what is not the file is set aside."""
-    found = run.cache.lookup(wanted)
+    found = run.cache.lookup(wanted, trust=not run.rehash)
     model, path = wanted.model.name, wanted.file.path
     if found is True:
         size = run.cache.target(wanted).lstat().st_size
@@ -94,12 +99,13 @@ def from_cache(wanted: Wanted, run: Run) -> FileResult | None:
 def _obtain(wanted: Wanted, run: Run) -> FileResult:
     """Follow the plan until the file is committed or the plan gives up."""
     sources = {source.name: source for source in run.sources if source.request(wanted) is not None}
-    if run.settings.offline:
-        raise UnavailableError(str(wanted), [("network", "offline is set, nothing was requested")])
     policy = Policy(run.settings.backoff_s, run.settings.max_wait_s, run.deadline)
     plan = Plan.of({name: run.attempts_of(source) for name, source in sources.items()}, policy)
-    work = _Work(wanted, run, run.cache.partial(wanted, reserve_bytes=run.settings.reserve_bytes))
+    partial = run.cache.partial(wanted, reserve_bytes=run.settings.reserve_bytes, over=run.over)
+    work = _Work(wanted, run, partial)
     try:
+        if work.is_whole():
+            return work.completed()
         while True:
             run.check()
             step = plan.next(run.clock.now(), run.health, wanted.file.sha256)
@@ -110,10 +116,15 @@ def _obtain(wanted: Wanted, run: Run) -> FileResult:
                 continue
             outcome = work.attempt(sources[step.source], step, alone=plan.alone)
             if isinstance(outcome, Delivered):
-                return work.completed(sources[step.source])
+                return work.completed()
             plan = plan.after(step, outcome, run.clock.now())
     finally:
         work.partial.close()
+
+
+def _wait_for_lock(wanted: Wanted, run: Run, seconds: float) -> None:
+    reason = "it is getting this file"
+    run.emit(Waiting(wanted.model.name, wanted.file.path, "another process", seconds, reason))
 
 
 def _wait(step: Wait, wanted: Wanted, run: Run) -> None:
@@ -132,15 +143,30 @@ class _Work:
     began: float = field(default_factory=time.monotonic)
     attempts: int = 0
     received: int = 0
-    furthest: int = 0
+    furthest: int = field(init=False)
     """The most bytes the partial ever held: only what goes beyond it is progress."""
-    etags: dict[str, str] = field(default_factory=dict)
-    """Each source's own strong ETag: it means nothing to another (facts of the gateways)."""
+
+    def __post_init__(self) -> None:
+        self.furthest = self.partial.size
+
+    def is_whole(self) -> bool:
+        """Whether an earlier run had received all of it, and was ended before it could commit."""
+        if not self.partial.adopted or self.partial.size != self.wanted.file.size:
+            return False
+        if not self.partial.ledger.responses:
+            self.partial.ledger.add(Response(0, "cache", ""))
+        try:
+            self.run.cache.commit(self.wanted, self.partial)
+        except VerificationError:
+            self.partial.reset()
+            self.furthest = 0
+            return False
+        return True
 
     def attempt(self, source: Source, step: Try, *, alone: bool) -> Outcome:
         """One request to one source, from its first event to its last; never raises `Failed`."""
         wanted, run = self.wanted, self.run
-        offset = 0 if step.from_zero else self.partial.size
+        offset = 0 if step.from_zero else self.partial.start_for(source.name)
         who = (wanted.model.name, wanted.file.path, source.layer, source.name, step.attempt)
         began, before = run.clock.now(), self.received
         self.attempts += 1
@@ -157,22 +183,21 @@ class _Work:
         run.note(source, outcome, began, wanted.file.sha256)
         return outcome
 
-    def completed(self, source: Source) -> FileResult:
-        """Tell that the file has its name."""
-        model, path = self.wanted.model.name, self.wanted.file.path
-        seconds = time.monotonic() - self.began
-        told = (
-            model,
-            path,
-            source.layer,
-            source.name,
-            self.partial.size,
-            self.received,
-            self.attempts,
-            seconds,
+    def completed(self) -> FileResult:
+        """Tell that the file has its name, and from whom the last of it came."""
+        last = self.partial.ledger.responses[-1]
+        result = FileResult(
+            model=self.wanted.model.name,
+            path=self.wanted.file.path,
+            layer=last.layer,
+            source=last.source,
+            size=self.partial.size,
+            bytes_received=self.received,
+            attempts=self.attempts,
+            seconds=time.monotonic() - self.began,
         )
-        self.run.emit(FileCompleted(*told))
-        return FileResult(*told)
+        self.run.emit(FileCompleted(**asdict(result)))
+        return result
 
     def _transfer(
         self, source: Source, offset: int, progressed: Callable[..., Event], *, alone: bool
@@ -181,7 +206,7 @@ class _Work:
         wanted, run, partial = self.wanted, self.run, self.partial
         request = source.request(wanted)
         assert request is not None, "sources without a name for the file are not in the plan"
-        request = request.resuming(offset, self.etags.get(source.name))
+        request = request.resuming(offset, partial.ledger.etag(source.name))
         settings = run.settings
         rate = settings.last_source_min_rate_bytes_s if alone else settings.min_rate_bytes_s
         try:
@@ -191,18 +216,16 @@ class _Work:
                     if answer.head.status == 500
                     else answer.head
                 )
-                partial.begin(judge(source, request, head, wanted.file, run.clock.now()))
-                if head.strong_etag:
-                    self.etags[source.name] = head.strong_etag
-                self._receive(answer, progressed)
-            run.cache.commit(wanted, partial, layer=source.layer, source=source.name)
+                start = judge(source, request, head, wanted.file, run.clock.now())
+                partial.begin(Response(start, source.layer, source.name, head.strong_etag))
+                if head.status != 416:  # its body is no part of the file
+                    self._receive(answer, progressed)
+            run.cache.commit(wanted, partial)
         except Failed as failed:
             run.check()
             return self._with_gain(failed.outcome)
         except VerificationError as error:
-            outcome = _blamed(error, partial)
-            partial.reset()
-            return outcome
+            return self._blamed(error)
         return Delivered("proven and committed")
 
     def _receive(self, answer: Answer, progressed: Callable[..., Event]) -> None:
@@ -231,11 +254,18 @@ class _Work:
         self.furthest = max(self.furthest, self.partial.size)
         return replace(outcome, gained=gained) if isinstance(outcome, Interrupted) else outcome
 
+    def _blamed(self, error: VerificationError) -> Outcome:
+        """Who wrote wrong bytes; they are thrown away.
 
-def _blamed(error: VerificationError, partial: Partial) -> Outcome:
-    """Who wrote wrong bytes: the one response that wrote them all, or nobody can say."""
-    if isinstance(error, SizeError):
-        return Malformed(str(error))
-    if partial.responses > 1:
-        return Spliced(f"wrong bytes from more than one response: {error}")
-    return Corrupt(f"wrong bytes: {error}", error.seen if isinstance(error, DigestError) else "")
+        If several responses wrote them, nobody is blamed, and from then on bytes of two sources are
+        not mixed: so the next mismatch has one that is to blame.
+        """
+        culprit = self.partial.blamed()
+        spliced = culprit is None and not isinstance(error, SizeError)
+        self.partial.reset(pure=spliced or self.partial.ledger.pure)
+        self.furthest = 0 if spliced else self.furthest
+        if isinstance(error, SizeError):
+            return Malformed(str(error))
+        if spliced:
+            return Spliced(f"wrong bytes from more than one response: {error}")
+        return Corrupt(f"wrong bytes: {error}", error.seen if isinstance(error, DigestError) else "")

@@ -24,7 +24,7 @@ from fallback.sources import Mirror, Wanted, in_order, ipfs_path
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
     from fallback.events import Observer
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 METRICS_COPY = ".metrics.json"
 MANIFEST = ".manifests.json"
+DAY_S = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ def sync(
     settings: Settings | None = None,
     observer: Observer | None = None,
     stop: threading.Event | None = None,
+    rehash: bool = False,
 ) -> Summary:
     """Make the models folder match the manifest, whatever the network does.
 
@@ -98,6 +100,8 @@ def sync(
         settings: None loads them from the environment and fallback.toml.
         observer: gets every event, from worker threads, one at a time.
         stop: set it from anywhere to end the run; what has come stays as partials.
+        rehash: repair: every byte that is here is read and proven anew, and whatever stands in the
+            place of a file, a folder too, is set aside.
 
     Returns:
         a summary; a file that no source could serve is among its `failures`.
@@ -109,17 +113,13 @@ def sync(
     """
     settings = settings or Settings.load()
     manifest = manifest if manifest is not None else load_manifest(settings)
-    manifest = manifest.select(models) if models else manifest
-    types = {model.name: model.type for model in manifest.models}
-    with running(settings, in_order(settings), observer, stop, types=types) as (run, state):
-        wanted = [
-            Wanted(model, file, ipfs_path(model, file, state.cids.newest(model.name, model.type)))
-            for model, file in manifest.files()
-        ]
-        if manifest.total_bytes > settings.warn_total_bytes:
-            run.emit(Warned(f"the manifest holds {manifest.total_bytes / 1e9:.1f} GB"))
-        summary = _all(wanted, run)
-        _after(settings, run, state)
+    chosen = manifest.select(models) if models else manifest
+    types = {model.name: model.type for model in chosen.models}
+    with running(settings, in_order(settings), observer, stop, types=types, rehash=rehash) as (run, state):
+        if chosen.total_bytes > settings.warn_total_bytes:
+            run.emit(Warned(f"the manifest holds {chosen.total_bytes / 1e9:.1f} GB"))
+        summary = _all(list(_wanted(chosen, state)), run)
+        _after(settings, run, state, [Wanted(model, file) for model, file in manifest.files()])
     return _unless_storage(summary, settings.models_dir)
 
 
@@ -161,7 +161,7 @@ def _all(wanted: Sequence[Wanted], run: Run) -> Summary:
     results: list[FileResult | FileFailure] = []
     stopped = True
     try:
-        missing = [each for each in wanted if not run.cache.known(each)]
+        missing = [each for each in wanted if run.rehash or not run.cache.known(each)]
         results += (_one(each, run) for each in wanted if each not in missing)
         results += _by_threads(sorted(missing, key=lambda each: -(each.file.size or 0)), run)
         stopped = False
@@ -214,13 +214,18 @@ def _unless_storage(summary: Summary, folder: Path) -> Summary:
     return summary
 
 
-def _after(settings: Settings, run: Run, state: State) -> None:
+def _wanted(manifest: Manifest, state: State) -> Iterator[Wanted]:
+    for model, file in manifest.files():
+        yield Wanted(model, file, ipfs_path(model, file, state.cids.newest(model.name, model.type)))
+
+
+def _after(settings: Settings, run: Run, state: State, wanted: Sequence[Wanted]) -> None:
     """Housekeeping that a run ends with; none of it can fail the run."""
     try:
         now = run.clock.now()
         state.attempts.prune(now - settings.metrics_retention_h * 3600)
         records = metrics.records(state.attempts, now - settings.metrics_retention_h * 3600)
         metrics.write_copy(settings.models_dir / METRICS_COPY, records)
-        run.cache.sweep(partial_idle_s=settings.partial_idle_s, bak_s=settings.bak_days * 86400)
+        run.cache.sweep(wanted, partial_idle_s=settings.partial_idle_s, bak_s=settings.bak_days * DAY_S)
     except OSError as error:
         run.emit(Warned(f"the metrics copy was not written: {error}"))

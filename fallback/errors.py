@@ -18,11 +18,12 @@ is decided in `plan`. No message holds a token or the query of a signed URL.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 
@@ -108,3 +109,12 @@ class StorageError(FallbackError):
 
 class StoppedError(FallbackError):
     """The run was told to stop; what had arrived is kept as partials for the next one."""
+
+
+@contextlib.contextmanager
+def storage(path: Path) -> Iterator[None]:
+    """What the system says about `path` becomes a `StorageError`."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError.from_os(error, path) from error

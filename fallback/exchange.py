@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.ASCII | re.IGNORECASE)
+UNSATISFIED = re.compile(r"bytes \*/(\d{1,19})", re.ASCII | re.IGNORECASE)
 STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"', re.ASCII)
 """RFC 9110, 8.8.3, less obs-text; what is sent back in If-Range must not be able to break a header."""
 
@@ -139,6 +140,12 @@ class Head:
             return None
         start, end, total = match.groups()
         return ContentRange(int(start), int(end), None if total == "*" else int(total))
+
+    @property
+    def complete_length(self) -> int | None:
+        """Bytes the file has there, as a 416 says it (`bytes */n`; RFC 9110, 15.5.17)."""
+        match = UNSATISFIED.fullmatch(self.headers.get("content-range", ""))
+        return int(match[1]) if match else None
 
     @property
     def strong_etag(self) -> str | None:

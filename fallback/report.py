@@ -1,25 +1,30 @@
 """Questions about a models folder that need no network: what is here, who would be asked, what went on.
 
-The answers are plain data for the command line and the server. Exclusions: nothing here changes a
-file of the models folder; only `forget` and `metrics_report(…, "reset")` change the state.
+The answers are plain data for the command line and the server. Exclusions: nothing here makes or
+changes a file of the models folder; only `forget` and `metrics_report(…, "reset")` change the state.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 import sys
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fallback import metrics
 from fallback.cache import Cache
 from fallback.clock import Clock
 from fallback.engine import load_manifest
+from fallback.errors import SettingsError
 from fallback.exchange import host_of
 from fallback.health import Banned, Cooling, Health, Retired, carried
 from fallback.sources import Wanted, in_order, ipfs_path
-from fallback.state import State
+from fallback.state import FILE_NAME, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,7 +58,7 @@ def preview(settings: Settings, models: Sequence[str] = ()) -> list[Planned]:
 def sources(settings: Settings) -> list[dict[str, Any]]:
     """Each source in the order it would be tried: layer, host, health and why."""
     now = Clock().now()
-    with State(settings.state_path, _warn) as state:
+    with _state(settings) as state:
         known = {name: carried(health, now) for name, health in state.health.load().items()}
     return [
         {"layer": source.layer, "source": source.name, "health": _said(known.get(source.name, Health()), now)}
@@ -62,9 +67,16 @@ def sources(settings: Settings) -> list[dict[str, Any]]:
 
 
 def forget(settings: Settings, hosts: Sequence[str]) -> list[str]:
-    """Forget what is known of these hosts (or URLs); those nothing was known of."""
-    with State(settings.state_path, _warn) as state:
+    """Forget what is known of these hosts (or URLs); those nothing was known of.
+
+    Raises:
+        SettingsError: one of them is not a URL, though it looks like one; nothing was forgotten.
+    """
+    try:
         names = [host_of(host) if "://" in host else host.lower() for host in hosts]
+    except ValueError:
+        raise SettingsError("what is to be forgotten must be a host, or a URL with one") from None
+    with _state(settings) as state:
         return [name for name in names if not state.health.forget(name)]
 
 
@@ -101,7 +113,7 @@ def status(settings: Settings) -> dict[str, Any]:
                 "source": row.source if known and row else "",
             }
         )
-    with State(settings.state_path, _warn) as state:
+    with _state(settings) as state:
         since = Clock().now() - settings.metrics_retention_h * 3600
         errors = [record for record in metrics.records(state.attempts, since) if record["error_type"]]
     return {
@@ -114,7 +126,7 @@ def status(settings: Settings) -> dict[str, Any]:
 
 def metrics_report(settings: Settings, what: str) -> Any:
     """`records`, `summary` or `health` of the retention's hours; `reset` deletes them."""
-    with State(settings.state_path, _warn) as state:
+    with _state(settings) as state:
         if what == "reset":
             state.attempts.clear()
             return {"ok": True, "message": "metrics were reset"}
@@ -127,11 +139,21 @@ def metrics_report(settings: Settings, what: str) -> Any:
 def _files(settings: Settings, models: Sequence[str]) -> Iterator[tuple[Wanted, Cache, State]]:
     manifest = load_manifest(settings)
     manifest = manifest.select(models) if models else manifest
-    with State(settings.state_path, _warn) as state:
+    with _state(settings) as state:
         cache = Cache(settings.models_dir, settings.state_path, state.verified)
         for model, file in manifest.files():
             cid = ipfs_path(model, file, state.cids.newest(model.name, model.type))
             yield Wanted(model, file, cid), cache, state
+
+
+@contextlib.contextmanager
+def _state(settings: Settings) -> Iterator[State]:
+    """What is remembered; with nothing there, an empty one elsewhere, for a question makes no folder."""
+    with contextlib.ExitStack() as opened:
+        folder = settings.state_path
+        if not os.path.lexists(folder / FILE_NAME):
+            folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+        yield opened.enter_context(State(folder, _warn))
 
 
 def _said(health: Health, now: float) -> str:

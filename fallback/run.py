@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import random
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from fallback.transport import Transport
 
 
+LOOK_S = 0.1
+"""How often a caller's own stop event is looked at while the run sleeps."""
+
+
 @dataclass(slots=True)
 class Run:
     """What the files of one run share. `note` folds an outcome into the health all workers see."""
@@ -41,10 +46,12 @@ class Run:
     sources: tuple[Source, ...]
     transport: Callable[[], Transport]
     emit: Callable[[Event], None]
-    stop: threading.Event
+    stop: Stop
     health: dict[str, Health]
     note: Callable[[Source, Outcome, float, str | None], None]
     deadline: float | None = None
+    rehash: bool = False
+    """No row is trusted, and whatever stands in a file's place is set aside: this is a repair."""
 
     def attempts_of(self, source: Source) -> int:
         """How often a file may ask this source."""
@@ -73,11 +80,12 @@ def running(
     *,
     types: Mapping[str, str],
     root: Path | None = None,
+    rehash: bool = False,
 ) -> Iterator[tuple[Run, State]]:
     """A run with all it shares, and everything closed after it."""
     teller = _Teller([observer] if observer else [])
-    clock, stop = Clock(), stop or threading.Event()
-    network = _Network(settings, stop)
+    clock, ending = Clock(), Stop(stop)
+    network = _Network(settings, ending)
     with State(settings.state_path, lambda message: teller(Warned(message))) as state:
         known = {name: carried(health, clock.now()) for name, health in state.health.load().items()}
         board = _Board(settings, known, state, clock)
@@ -91,15 +99,38 @@ def running(
             sources=() if settings.offline else sources,
             transport=network,
             emit=teller,
-            stop=stop,
+            stop=ending,
             health=known,
             note=board.note,
             deadline=deadline,
+            rehash=rehash,
         )
         try:
             yield run, state
         finally:
             network.close()
+
+
+class Stop:
+    """Whether the run is to end: its caller's event, or the run's own reasons; the caller's is only read."""
+
+    def __init__(self, outer: threading.Event | None) -> None:
+        self._outer, self._own = outer, threading.Event()
+
+    def set(self) -> None:
+        """End the run."""
+        self._own.set()
+
+    def is_set(self) -> bool:
+        """Whether it is to end."""
+        return self._own.is_set() or (self._outer is not None and self._outer.is_set())
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep so long, or until the run is to end, whichever of the two events says so; whether it is."""
+        ends_at = time.monotonic() + seconds
+        while not self.is_set() and (left := ends_at - time.monotonic()) > 0:
+            self._own.wait(left if self._outer is None else min(left, LOOK_S))
+        return self.is_set()
 
 
 class _Teller:
@@ -144,7 +175,7 @@ class _Board:
 class _Network:
     """The transport, made when the first file needs it: a warm run imports no HTTP library."""
 
-    def __init__(self, settings: Settings, stop: threading.Event) -> None:
+    def __init__(self, settings: Settings, stop: Stop) -> None:
         self._settings, self._stop = settings, stop
         self._transport: Transport | None = None
         self._lock = threading.Lock()
@@ -158,7 +189,7 @@ class _Network:
                     connect_timeout_s=self._settings.connect_timeout_s,
                     timeout_s=self._settings.timeout_s,
                     connections=self._settings.jobs,
-                    stop=self._stop,
+                    stop=self._stop.is_set,
                 )
             return self._transport
 

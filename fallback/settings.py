@@ -95,6 +95,9 @@ class Settings:
         60.0, "s", "longest pause before a source is asked again; caps Retry-After", low=0
     )
     jobs: int = _set(4, "count", "files at a time", low=1)
+    lock_timeout_s: float = _set(
+        600.0, "s", "how long another process may take over a file before it is got beside it", low=0
+    )
     max_unsized_bytes: int = _set(10 << 30, "bytes", "cap for a file of unknown size", low=1)
     reserve_bytes: int = _set(100_000_000, "bytes", "disk space to leave free", low=0)
     metrics_retention_h: float = _set(24.0, "h", "age at which metrics are deleted", low=0)

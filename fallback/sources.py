@@ -166,9 +166,13 @@ def ipfs_path(model: Model, file: File, known_cid: str | None = None) -> str | N
 def judge(source: Source, request: Request, head: Head, file: File, now: float) -> int:
     """Read the head of an answer: the offset in the file at which its body begins.
 
+    A 416 that says the file ends where we are has no body to read: what is here may be all of it.
+
     Raises:
         Failed: this is not (this part of) the file; its outcome says what it is.
     """
+    if head.status == 416 and request.offset and _complete(request, head, file):
+        return request.offset
     if head.status not in {200, 206}:
         raise Failed(_refusal(source, head, now))
     if head.encoded:
@@ -179,6 +183,11 @@ def judge(source: Source, request: Request, head: Head, file: File, now: float) 
         return _partial(request, head, file)
     _promise(head, file)
     return 0
+
+
+def _complete(request: Request, head: Head, file: File) -> bool:
+    """The three meanings of a 416: all is here already, too much is, or the file is another there."""
+    return file.size is None and head.complete_length == request.offset
 
 
 def _promise(head: Head, file: File) -> None:

@@ -26,8 +26,7 @@ from fallback.outcome import Failed, Interrupted, Malformed, Unavailable, Unreac
 from fallback.watchdog import WATCHDOG, Limits
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from fallback.exchange import Request
@@ -115,7 +114,7 @@ class Transport:
     """Connections kept for a run, shared by its workers."""
 
     def __init__(
-        self, *, connect_timeout_s: float, timeout_s: float, connections: int, stop: threading.Event
+        self, *, connect_timeout_s: float, timeout_s: float, connections: int, stop: Callable[[], bool]
     ) -> None:
         self._connect_s, self._quiet_s, self._stop = connect_timeout_s, timeout_s, stop
         self._session = requests.Session()
@@ -132,7 +131,7 @@ class Transport:
 
         Raises:
             Failed: no answer came, or its redirects are refused.
-            StoppedError: `stop` was set meanwhile.
+            StoppedError: `stop` says so meanwhile.
         """
         ends_at = None if ends_in_s is None else time.monotonic() + ends_in_s
         limits = Limits(self._connect_s, self._quiet_s, min_rate_bytes_s, ends_at, self._stop)
@@ -158,7 +157,7 @@ class Transport:
                 return self._send(request, watch)
             except BaseException as error:
                 WATCHDOG.release(watch)
-                if self._stop.is_set():
+                if self._stop():
                     raise StoppedError("stopped") from error
                 if not isinstance(error, FOREIGN):
                     raise

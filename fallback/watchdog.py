@@ -15,7 +15,10 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TICK_S = 0.1
 """How often watches are checked; DESIGN promises a deadline + 1 s (P4)."""
@@ -31,8 +34,8 @@ class Limits:
     quiet_s: float
     min_rate_bytes_s: float
     ends_at: float | None = None
-    stop: threading.Event | None = None
-    """Set when the run is to end now."""
+    stop: Callable[[], bool] | None = None
+    """Whether the run is to end now."""
 
 
 class Watch:
@@ -83,7 +86,7 @@ class Watch:
     def check(self, now: float) -> None:
         """Kill the exchange if it has outlived one of its limits."""
         limits = self.limits
-        if limits.stop is not None and limits.stop.is_set():
+        if limits.stop is not None and limits.stop():
             self.kill("stopped")
         elif limits.ends_at is not None and now >= limits.ends_at:
             self.kill("the deadline has passed")

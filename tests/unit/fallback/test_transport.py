@@ -37,7 +37,7 @@ def _stop() -> threading.Event:
 
 @pytest.fixture(name="transport")
 def _transport(stop: threading.Event) -> Iterator[Transport]:
-    transport = Transport(connect_timeout_s=0.5, timeout_s=0.4, connections=4, stop=stop)
+    transport = Transport(connect_timeout_s=0.5, timeout_s=0.4, connections=4, stop=stop.is_set)
     yield transport
     transport.close()
 
@@ -199,7 +199,7 @@ def test_stop_ends_a_request_that_hangs(transport: Transport, stop: threading.Ev
 
 def test_the_deadline_ends_a_request(stop: threading.Event) -> None:
     """P4: also when `timeout_s` would allow more."""
-    transport = Transport(connect_timeout_s=30, timeout_s=30, connections=1, stop=stop)
+    transport = Transport(connect_timeout_s=30, timeout_s=30, connections=1, stop=stop.is_set)
     began = time.monotonic()
     with pytest.raises(Failed):
         transport.open(Request(raw_server(lambda _: time.sleep(2))), min_rate_bytes_s=0, ends_in_s=0.2)

@@ -1,0 +1,97 @@
+"""A partial's ledger: which response wrote which range, in a file beside it that outlives a kill.
+
+JSON lines: one about the file, then one a response as it begins; a response's range ends where the
+next begins. It says whom to blame for wrong bytes and which entity tag to resume with. It is not
+needed to resume: the bytes are hashed again anyway, so a ledger that is lost, torn or wrong costs
+knowledge and nothing else, and no failure to write one is an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, get_args
+
+from fallback.events import LayerName
+from fallback.exchange import STRONG_ETAG
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_BYTES = 1 << 20
+"""No more of a ledger is read: it is our own, but the folder is not only ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A response that wrote the partial from byte `start` on; `etag` is its strong entity tag."""
+
+    start: int
+    layer: LayerName
+    source: str
+    etag: str | None = None
+
+
+class Ledger:
+    """The responses that wrote one partial, in order of their ranges.
+
+    `pure`: after bytes of several sources did not make the file, those of one alone are kept.
+    """
+
+    def __init__(self, path: Path, responses: tuple[Response, ...] = (), *, pure: bool = False) -> None:
+        self.path, self.responses, self.pure = path, responses, pure
+
+    @classmethod
+    def read(cls, path: Path) -> Ledger:
+        """The ledger at `path` as far as it can be read; empty if it cannot."""
+        try:
+            with path.open("rb") as stream:
+                lines = stream.read(MAX_BYTES).split(b"\n")
+        except OSError:
+            return cls(path)
+        about, *written = lines
+        responses: list[Response] = []
+        with contextlib.suppress(ValueError, TypeError, RecursionError):
+            # One by one: what stands before a torn line is kept.
+            responses.extend(_response(json.loads(line)) for line in written if line)
+        pure = False
+        with contextlib.suppress(ValueError, AttributeError, RecursionError):
+            pure = json.loads(about).get("pure") is True
+        return cls(path, tuple(responses), pure=pure)
+
+    def begin(self, *, pure: bool = False) -> None:
+        """Start anew: nothing is written yet."""
+        self.responses, self.pure = (), pure
+        with contextlib.suppress(OSError):
+            self.path.write_text(json.dumps({"ledger": 1, "pure": pure}) + "\n", encoding="utf-8")
+
+    def add(self, response: Response) -> None:
+        """Note a response before its first byte is written."""
+        self.responses = (*self.responses, response)
+        with contextlib.suppress(OSError), self.path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(asdict(response)) + "\n")
+
+    def etag(self, source: str) -> str | None:
+        """The entity tag this source gave last."""
+        return next((r.etag for r in reversed(self.responses) if r.source == source), None)
+
+    def only(self) -> str | None:
+        """The source that wrote all there is; None if there are several, or none is known."""
+        sources = {response.source for response in self.responses}
+        return sources.pop() if len(sources) == 1 else None
+
+    def remove(self) -> None:
+        """Delete it: its partial is gone, or has its final name."""
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+
+
+def _response(line: Any) -> Response:
+    response = Response(**line)
+    texts: tuple[Any, Any] = (response.layer, response.source)
+    if not (response.start >= 0 and texts[0] in get_args(LayerName) and isinstance(texts[1], str)):
+        raise ValueError("not a response")
+    if response.etag is not None and not STRONG_ETAG.fullmatch(response.etag):
+        raise ValueError("not an entity tag that may be sent")
+    return response

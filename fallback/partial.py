@@ -1,0 +1,170 @@
+"""A file on its way: its bytes beside its target, their running proof, and the ledger of who wrote them.
+
+A partial is written by one process, which stands in its name; let go, it has a name without one, and
+`adoption` may give it to another run. Exclusions: which partial is taken over and when (`adoption`),
+the final name's meaning (`cache`), and what to do next (`plan`).
+
+Names: `.{file}.{sha256, 8 digits}-{id}[.{owner}].partial`, and `….ledger` without owner beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from typing import TYPE_CHECKING, Self
+
+from fallback import owner
+from fallback.errors import SizeError, storage
+from fallback.ledger import Ledger
+from fallback.verify import BUFFER, Proof
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from fallback.ledger import Response
+    from fallback.manifest import File
+
+PARTIAL = ".partial"
+LEDGER = ".ledger"
+
+
+class Partial:
+    """One file's bytes so far; `fresh` or `adoption.adopt` makes one."""
+
+    def __init__(self, target: Path, file: File, path: Path, ledger: Ledger, descriptor: int) -> None:
+        self._target, self._file = target, file
+        self.path, self.ledger = path, ledger
+        self._stream = os.fdopen(descriptor, "r+b", buffering=0)
+        self.proof = Proof(file)
+        self.adopted = False
+        """Another run wrote some of it: this machine's disk may be to blame, too."""
+
+    @classmethod
+    def fresh(cls, target: Path, file: File) -> Self:
+        """A new one beside `target`, whose folder exists."""
+        path, ledger = own_names(target, file, secrets.token_hex(2))
+        with storage(path):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        partial = cls(target, file, path, Ledger(ledger), descriptor)
+        partial.ledger.begin()
+        return partial
+
+    @property
+    def size(self) -> int:
+        """Bytes it holds."""
+        return self.proof.size
+
+    def start_for(self, source: str) -> int:
+        """The byte from which `source` may write on: 0 where bytes of several are not to be mixed again."""
+        return 0 if self.ledger.pure and self.ledger.only() not in {None, source} else self.size
+
+    def begin(self, response: Response) -> None:
+        """A response writes from its start on: where this one ends, or anew from zero."""
+        if response.start == 0:
+            self.reset(pure=self.ledger.pure)
+        self.ledger.add(response)
+
+    def blamed(self) -> str | None:
+        """Who wrote wrong bytes: the source that wrote all of them in this run; None: nobody can say.
+
+        Two responses of one source may be of two versions of the file, and only when that was tried
+        again from zero is the source to blame (DESIGN, "A partial has one writer").
+        """
+        several = len(self.ledger.responses) > 1 and not self.ledger.pure
+        return None if self.adopted or several else self.ledger.only()
+
+    def reset(self, *, pure: bool = False) -> None:
+        """Forget what it holds; `pure`: from now on it takes bytes of one source only."""
+        with storage(self.path):
+            self._stream.seek(0)
+            self._stream.truncate()
+        self.proof, self.adopted = Proof(self._file), False
+        self.ledger.begin(pure=pure)
+
+    def write(self, data: bytes) -> None:
+        """Append, and take into the proof."""
+        self.proof.update(data)
+        view = memoryview(data)
+        with storage(self.path):
+            while view:
+                view = view[self._stream.write(view) :]
+
+    def sync(self) -> None:
+        """Bytes to the disk, before the name that vouches for them."""
+        with storage(self.path):
+            os.fsync(self._stream.fileno())
+
+    def rename(self) -> None:
+        """Give it the target's name. Somebody may have taken or deleted ours meanwhile: then a copy gets it."""
+        with storage(self._target):
+            try:
+                self.path.replace(self._target)
+            except FileNotFoundError:
+                self._copy_out()
+                self.path.replace(self._target)
+        self._stream.close()
+        self.ledger.remove()
+
+    def close(self) -> None:
+        """Let go: under a name that any run may adopt. An empty one is of no use to anybody."""
+        if self._stream.closed:
+            return
+        with storage(self.path):
+            self._stream.close()
+            if not self.size:
+                self.path.unlink(missing_ok=True)
+                self.ledger.remove()
+                return
+            with contextlib.suppress(FileNotFoundError):
+                self.path.rename(self.ledger.path.with_suffix(PARTIAL))
+
+    def rehash(self, over: Callable[[], bool]) -> bool:
+        """Prove anew what it holds after a restart (P6); False if that is of no use, or the run is `over`."""
+        buffer = memoryview(bytearray(BUFFER))
+        self.proof, self.adopted = Proof(self._file), True
+        with storage(self.path):
+            self._stream.seek(0)
+            try:
+                while count := self._stream.readinto(buffer):
+                    self.proof.update(buffer[:count])
+                    if over():
+                        return False
+            except SizeError:  # longer than the file (fault 82)
+                self.reset()
+        return self.size > 0
+
+    def copied(self) -> Self:
+        """Its bytes in an inode that is surely ours alone; this one is deleted."""
+        copy = type(self).fresh(self._target, self._file)
+        copy.ledger.begin(pure=self.ledger.pure)
+        for response in self.ledger.responses:
+            copy.ledger.add(response)
+        with storage(copy.path), copy.path.open("wb") as stream:
+            self._stream.seek(0)
+            shutil.copyfileobj(self._stream, stream, BUFFER)
+            self._stream.close()
+            self.path.unlink(missing_ok=True)
+        self.ledger.remove()
+        return copy
+
+    def _copy_out(self) -> None:
+        """The bytes into a new inode of ours, proven once more on the way."""
+        proof = Proof(self._file)
+        self._stream.seek(0)
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        with os.fdopen(descriptor, "wb") as stream:
+            while piece := self._stream.read(BUFFER):
+                proof.update(piece)
+                stream.write(piece)
+            proof.finish()
+            stream.flush()
+            os.fsync(stream.fileno())
+
+
+def own_names(target: Path, file: File, id_: str) -> tuple[Path, Path]:
+    """How this process calls a partial of `file` and its ledger."""
+    stem = f".{target.name}.{(file.sha256 or '0' * 8)[:8]}-{id_}"
+    return target.with_name(f"{stem}.{owner.ourselves()}{PARTIAL}"), target.with_name(stem + LEDGER)
