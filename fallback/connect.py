@@ -1,18 +1,21 @@
-"""Connections whose every phase is under watch: name resolution, TCP, TLS, headers.
+"""Connections whose every phase is under watch: name resolution, TCP, TLS, headers, body.
 
-urllib3's own connection classes, with three differences: names are resolved in a thread that may be
+urllib3's own connection classes, with four differences: names are resolved in a thread that may be
 abandoned (a resolver cannot be interrupted), the budget for connecting covers all addresses and the
-TLS handshake together, and the socket is shown to the current exchange's `Watch`. Exclusions: no
-request is made here (`transport`).
+TLS handshake together, the socket is shown to the current exchange's `Watch`, and the watch is told
+of each single receive: a read of a MiB may take a slow source a minute. Exclusions: no request is
+made here (`transport`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import ipaddress
 import socket
 import threading
 import time
+from http.client import HTTPResponse, parse_headers
 from typing import TYPE_CHECKING, Any
 
 from requests.adapters import HTTPAdapter
@@ -100,9 +103,46 @@ def connect(host: str, port: int, watch: Watch) -> socket.socket:
     raise Failed(Unreachable(f"no connection to {host}: {reason}"))
 
 
+class _Told(io.RawIOBase):
+    """A socket's file that tells the watch of each receive: when it begins, and what it brought."""
+
+    def __init__(self, raw: io.RawIOBase, watch: Watch) -> None:
+        self._raw, self._watch = raw, watch
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._watch.reading()
+        count: int | None = self._raw.readinto(buffer)
+        self._watch.received(count or 0)
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(HTTPResponse):
+    """http.client's response, read through `_Told`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fp = io.BufferedReader(_Told(self.fp.detach(), _current.watch))
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """The final status: http.client skips 100 but takes a 103 for the answer (RFC 9110, 15.2; fault 29)."""
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]  # typeshed leaves it out
+            if not 101 < status < 200:
+                return version, status, reason
+            parse_headers(self.fp)
+
+
 class _Watched(HTTPConnection):
     """What both kinds of connection do; http.client calls these in the order of their lines."""
 
+    response_class = _Response
     _fresh = False
 
     def _new_conn(self) -> socket.socket:

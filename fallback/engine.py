@@ -7,6 +7,7 @@ store or state database is said once and never fails a run (P11).
 
 from __future__ import annotations
 
+import re
 import time
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
@@ -15,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from fallback import metrics
 from fallback.download import FileResult, download
-from fallback.errors import StorageError, UnavailableError
+from fallback.errors import SettingsError, StorageError, UnavailableError
 from fallback.events import FileFailed, RunEnded, RunStarted, Warned
 from fallback.manifest import File, Manifest, Model
 from fallback.run import running
 from fallback.settings import Settings
-from fallback.sources import Mirror, Wanted, in_order, ipfs_path
+from fallback.sources import Wanted, in_order, ipfs_path, mirrors
 
 if TYPE_CHECKING:
     import threading
@@ -136,15 +137,18 @@ def fetch(
     """Get one file from the first of `urls` that has it, proven against `sha256` (hex).
 
     Raises:
+        SettingsError: a URL or the digest is none; nothing was requested.
         UnavailableError: none of them could serve it.
         StorageError: this machine's disk failed.
         StoppedError: `stop` was set.
     """
     settings = settings or Settings.load()
+    if not re.fullmatch("[0-9a-fA-F]{64}", sha256):
+        raise SettingsError("sha256: 64 hex digits are needed")
     to = Path(to).absolute()
     file = File(path=to.name, size=size, sha256=sha256.lower())
     model = Model(name="get", type="get", dir="", files=(file,))
-    with running(settings, tuple(Mirror(url) for url in urls), observer, stop, types={}, root=to.parent) as (
+    with running(settings, mirrors(urls), observer, stop, types={}, root=to.parent) as (
         run,
         _state,
     ):

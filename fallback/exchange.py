@@ -46,6 +46,16 @@ def host_of(url: str) -> str:
     return f"{host}:{parts.port}" if parts.port else host
 
 
+def usable(url: str) -> bool:
+    """Whether it is an http or https URL with a host, of printable ASCII."""
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return whole and all(0x20 < ord(char) < 0x7F for char in url)
+
+
 def without_query(url: str) -> str:
     """The URL as logs may show it: a query may be a signature, userinfo is a secret (P7)."""
     parts = urlsplit(url)

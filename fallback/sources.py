@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
-from fallback.exchange import Request, host_of, origin
+from fallback.errors import SettingsError
+from fallback.exchange import Request, host_of, origin, usable, without_query
 from fallback.outcome import (
     Failed,
     Malformed,
@@ -24,6 +25,8 @@ from fallback.outcome import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fallback.events import LayerName
     from fallback.exchange import Head
     from fallback.manifest import File, Model
@@ -75,8 +78,8 @@ class IpfsGateway:
 
     @property
     def name(self) -> str:
-        """The gateway's host."""
-        return host_of(self.url)
+        """The gateway's host, and the path below it that makes it one, if there is any."""
+        return host_of(self.url) + urlsplit(self.url).path
 
     def request(self, wanted: Wanted) -> Request | None:
         """By the file's CID; None if it has none."""
@@ -127,12 +130,8 @@ class Mirror:
     """One file at one plain URL, as `fetch` and `fallback get` are given them."""
 
     url: str
+    name: str
     layer: LayerName = field(default="mirror", init=False)
-
-    @property
-    def name(self) -> str:
-        """The mirror's host."""
-        return host_of(self.url)
 
     def request(self, wanted: Wanted) -> Request | None:  # noqa: ARG002 - the URL is the file's
         """The URL as given."""
@@ -148,6 +147,24 @@ def in_order(settings: Settings) -> tuple[Source, ...]:
     gateways: tuple[Source, ...] = tuple(IpfsGateway(url) for url in settings.gateways)
     hub: tuple[Source, ...] = (HuggingFace(settings.hf_endpoint, settings.hf_token),)
     return hub + gateways if settings.preferred_layer == "huggingface" else gateways + hub
+
+
+def mirrors(urls: Iterable[str]) -> tuple[Mirror, ...]:
+    """A source for each different URL, in order: named by its host, the second there with its path.
+
+    Raises:
+        SettingsError: one is no http or https URL. It is told by its number: a URL may hold secrets.
+    """
+    made: dict[str, Mirror] = {}
+    for number, url in enumerate(dict.fromkeys(urls), 1):
+        if not usable(url):
+            raise SettingsError(f"URL number {number} is not an http or https URL with a host")
+        name = host_of(url)
+        if name in made:
+            name = without_query(url).partition("://")[2]
+        name = f"{name} ({number})" if name in made else name
+        made[name] = Mirror(url, name)
+    return tuple(made.values())
 
 
 def ipfs_path(model: Model, file: File, known_cid: str | None = None) -> str | None:

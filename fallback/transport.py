@@ -67,7 +67,6 @@ class Answer:
         left, rate = limit, 0.0
         while left > 0:
             began = time.monotonic()
-            watch.reading()
             try:
                 if rate < SLOW_BYTES_S:
                     data = raw.read1(min(left, DRAIN))
@@ -75,7 +74,6 @@ class Answer:
                     data = raw.read(min(left, PIECE, max(DRAIN, int(rate / 4))))
             except FOREIGN as error:
                 raise Failed(translate(error, watch)) from error
-            watch.received(len(data))
             if not data:
                 break
             left -= len(data)

@@ -39,7 +39,7 @@ class Limits:
 
 
 class Watch:
-    """One exchange: its socket, its phase, and how many bytes of body it has received."""
+    """One exchange: its socket, its phase, and how many bytes have come in this phase."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -79,7 +79,7 @@ class Watch:
         self._left_at = None
 
     def received(self, count: int) -> None:
-        """So many bytes of body have come."""
+        """So many bytes have come, those of the head and of its framing too."""
         self._received += count
         self._left_at = time.monotonic()
 

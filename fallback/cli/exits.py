@@ -33,15 +33,24 @@ def report(error: BaseException) -> int:
         error.show()
         return USAGE
     if isinstance(error, BrokenPipeError):
-        # Nothing more can be said on stdout; closing it now keeps the interpreter from trying again.
-        sys.stdout = None
+        drop_stdout()
         return BROKEN_PIPE
     if isinstance(error, FallbackError):
         _say(str(error))
         if isinstance(error, ConfigError):
             return USAGE
         return STORAGE if isinstance(error, StorageError) else UNAVAILABLE
+    if isinstance(error, OSError):
+        # Such as a full disk behind stdout: the network's errors never get here.
+        drop_stdout()
+        _say(str(error))
+        return STORAGE
     raise error
+
+
+def drop_stdout() -> None:
+    """Print no more: who reads it is gone, and the interpreter must not try again at its end."""
+    sys.stdout = None
 
 
 def _say(message: str) -> None:

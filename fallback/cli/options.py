@@ -40,7 +40,7 @@ _RUN_OPTIONS = (
         help="End the run after so long, whatever servers do.",
     ),
     click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout for every event."),
-    click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors."),
+    click.option("--quiet", "-q", is_flag=True, help="Say nothing but warnings and errors."),
 )
 
 

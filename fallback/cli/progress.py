@@ -9,10 +9,12 @@ import contextlib
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
+from fallback.cli import exits
 from fallback.events import (
     AttemptStarted,
     CacheHit,
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
         Event,
         Observer,
     )
+
+_PLAIN: Any = {"markup": False, "emoji": False}
+"""A file may be called "[/b]" or ":smile:"."""
 
 STALLED_S = 2.0
 """No byte for so long is shown as a stall; what ends an attempt is `timeout_s`."""
@@ -69,7 +74,7 @@ def table(summary: Summary) -> None:
     for failure in summary.failures:
         shown.add_row(f"{failure.model}/{failure.path}", "failed", "", "", "", "", "", style="red")
     # Not a terminal: nobody's window is too narrow for a file's name.
-    console = Console(stderr=True, width=None if sys.stderr.isatty() else 140)
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else 140, **_PLAIN)
     console.print(shown)
     rate = summary.bytes_received / max(summary.seconds, 1e-6) / 1e6
     right = f"{len(summary.files)} of {len(summary.files) + len(summary.failures)} files right"
@@ -79,7 +84,13 @@ def table(summary: Summary) -> None:
 
 
 def _json_line(event: Event) -> None:
-    click.echo(json.dumps(as_json(event)))
+    try:
+        click.echo(json.dumps(as_json(event)))
+    except OSError as error:
+        # The run goes on (P11), and the observer is dropped: nobody else says it on stderr.
+        exits.drop_stdout()
+        click.echo(f"warning: stdout: {error.strerror}; no more events are printed", err=True)
+        raise
 
 
 def _warnings(event: Event) -> None:
@@ -109,7 +120,8 @@ class Bars:
     """A bar a file under way, with rate, eta, layer and source, and how long nothing has come."""
 
     def __init__(self) -> None:
-        from rich.progress import (  # noqa: PLC0415 - only a terminal needs rich
+        from rich.console import Console  # noqa: PLC0415 - only a terminal needs rich
+        from rich.progress import (  # noqa: PLC0415
             BarColumn,
             DownloadColumn,
             Progress,
@@ -119,19 +131,16 @@ class Bars:
         )
 
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             DownloadColumn(),
             TransferSpeedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[said]}"),
-            console=None,
+            TextColumn("{task.fields[said]}", markup=False),
+            console=Console(stderr=True, **_PLAIN),
             transient=True,
         )
-        self._progress.console.stderr = True
         self._tasks: dict[tuple[str, str], TaskID] = {}
-        self._heard: dict[tuple[str, str], float] = {}
-        self._at: dict[tuple[str, str], str] = {}
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -142,19 +151,17 @@ class Bars:
 
     def __call__(self, event: Event) -> None:
         """Show what `event` changes."""
-        self._quiet_ones()
         if not isinstance(event, FileEvent):
             _warnings(event)
             return
         key = (event.model, event.path)
         match event:
             case AttemptStarted():
-                self._at[key] = f"{event.layer} {event.source}"
-                self._say(key, f"asking {event.source}")
+                self._say(key, f"asking {event.source}", at=f"{event.layer} {event.source}")
                 self._progress.update(self._tasks[key], completed=event.offset)
             case Progressed():
-                self._heard[key] = time.monotonic()
-                self._say(key, self._at.get(key, ""))
+                at = f"{event.layer} {event.source}"
+                self._say(key, at, at=at)
                 self._progress.update(self._tasks[key], completed=event.downloaded, total=event.total)
             case Waiting():
                 self._say(key, f"waiting {event.seconds:.0f} s for {event.source}: {event.reason}")
@@ -166,15 +173,22 @@ class Bars:
             case _:
                 _line(event)
 
-    def _say(self, key: tuple[str, str], said: str) -> None:
-        self._heard.setdefault(key, time.monotonic())
+    def _say(self, key: tuple[str, str], text: str, *, at: str = "") -> None:
+        said = _Said(text, at, time.monotonic())
         if key not in self._tasks:
             self._tasks[key] = self._progress.add_task(key[1], total=None, said=said)
         self._progress.update(self._tasks[key], said=said)
 
-    def _quiet_ones(self) -> None:
-        now = time.monotonic()
-        for key, task in self._tasks.items():
-            quiet = now - self._heard.get(key, now)
-            if quiet > STALLED_S and key in self._at:
-                self._progress.update(task, said=f"{self._at[key]}, stalled {quiet:.0f} s")
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a bar says, read at each drawing: a source that stalls makes no event to say so."""
+
+    text: str
+    at: str
+    """Who is to send the next byte; "" for nobody."""
+    since: float
+
+    def __format__(self, _spec: str) -> str:
+        quiet = time.monotonic() - self.since
+        return f"{self.at}, stalled {quiet:.0f} s" if self.at and quiet > STALLED_S else self.text

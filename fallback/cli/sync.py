@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
 from fallback.cli import exits, options, progress
-from fallback.errors import SettingsError
 
 if TYPE_CHECKING:
     from fallback.engine import Summary
@@ -62,9 +62,10 @@ def get(urls: tuple[str, ...], sha256: str, size: int | None, output: Path, **fl
     settings = options.load(flags)
     if len(sha256) != 64 or not set(sha256.lower()) <= set("0123456789abcdef"):
         raise click.BadParameter("64 hex digits are needed", param_hint="--sha256")
-    for url in urls:
-        if not url.startswith(("http://", "https://")):
-            raise SettingsError(f"{url}: only http and https URLs can be fetched")
+    for number, url in enumerate(urls, 1):
+        if not _is_url(url):
+            # By its number: the URL may hold a password or a signature.
+            raise click.BadParameter(f"number {number} is not an http or https URL", param_hint="URL")
     with progress.observer(as_json=as_json, quiet=quiet) as observer:
         result = engine.fetch(urls, output, sha256=sha256, size=size, settings=settings, observer=observer)
     if not as_json and not quiet:
@@ -85,6 +86,14 @@ def _dry_run(settings: Settings, models: tuple[str, ...], *, as_json: bool) -> N
             click.echo(f"{planned.model}/{planned.path}: {planned.size} bytes")
             for url in planned.urls:
                 click.echo(f"    {url}")
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _say_failures(summary: Summary) -> None:

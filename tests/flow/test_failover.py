@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,55 +11,21 @@ import pytest
 
 from fakes.faults import FAULTS as FAULTS_KNOWN
 from fakes.faults import fault_from_dict as from_json
-from fakes.world import World
-from fallback import Manifest, Settings, StoppedError, StorageError, sync
+from fallback import Settings, StoppedError, StorageError, sync
 from fallback.events import AttemptEnded, AttemptStarted, Quarantined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from fakes.world import World
+    from fallback import Manifest
     from fallback.events import Event
-
-MODELS: dict[str, Any] = {
-    "tiny": {
-        "type": "stt",
-        "dir": "org/tiny",
-        "huggingface": {"repo": "org/tiny", "repo_type": "model", "revision": "main", "path": ""},
-        "files": {"config.json": {"size": 900}, "onnx/model.onnx": {"size": 3_000_000}},
-    }
-}
-
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "redirect": {"location": "file:///etc/passwd"},
     "status": {"status": 502},
 }
 """For faults that have no default."""
-
-
-@pytest.fixture(name="world")
-def _world() -> Iterator[World]:
-    with World(MODELS, size="full") as world:
-        yield world
-
-
-@pytest.fixture(name="settings")
-def _settings(world: World, tmp_path: Path) -> Settings:
-    return Settings(
-        models_dir=tmp_path / "models",
-        gateways=tuple(world.gateways),
-        hf_endpoint=world.hub,
-        timeout_s=0.5,
-        connect_timeout_s=0.5,
-        backoff_s=0.05,
-        max_wait_s=1,
-        reserve_bytes=0,
-    )
-
-
-def manifest(world: World) -> Manifest:
-    return Manifest.parse(json.dumps(world.manifest()), name="world")
 
 
 def names_on_disk(settings: Settings) -> set[str]:
@@ -74,13 +39,13 @@ def names_on_disk(settings: Settings) -> set[str]:
     }
 
 
-def test_cold_then_warm(world: World, settings: Settings) -> None:
+def test_cold_then_warm(world: World, settings: Settings, manifest: Manifest) -> None:
     """Cold: all from the first gateway. Warm: no request at all (P9)."""
-    first = sync(manifest(world), settings=settings)
+    first = sync(manifest, settings=settings)
     assert {file.layer for file in first.files} == {"ipfs"}
     assert len(world.journal.select(server="gateway1")) == 2
     world.journal.clear()
-    second = sync(manifest(world), settings=settings)
+    second = sync(manifest, settings=settings)
     assert second.ok
     assert {file.layer for file in second.files} == {"cache"}
     assert not world.journal.entries()
@@ -96,41 +61,45 @@ FAULTS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault.get("status", fault["name"])))
-def test_a_failing_gateway_is_passed_over(world: World, settings: Settings, fault: dict[str, Any]) -> None:
+def test_a_failing_gateway_is_passed_over(
+    world: World, settings: Settings, fault: dict[str, Any], manifest: Manifest
+) -> None:
     """P5: one good source is enough."""
     world.add("gateway1", from_json(fault))
-    summary = sync(manifest(world), settings=settings)
+    summary = sync(manifest, settings=settings)
     assert summary.ok
     assert {file.source for file in summary.files} == {world.gateways[1].removeprefix("http://")}
 
 
 @pytest.mark.parametrize("name", sorted(FAULTS_KNOWN))
 def test_one_good_source_is_enough_whatever_the_first_does(
-    world: World, settings: Settings, name: str
+    world: World, settings: Settings, name: str, manifest: Manifest
 ) -> None:
     """P5 and P1 against every fault the fakes can play, at its defaults."""
     world.add("gateway1", from_json(ARGUMENTS.get(name, {}) | {"name": name}))
-    summary = sync(manifest(world), settings=settings)
+    summary = sync(manifest, settings=settings)
     assert summary.ok, summary.failures
     for path, file in world.manifest()["tiny"]["files"].items():
         data = (settings.models_dir / "org/tiny" / path).read_bytes()
         assert hashlib.sha256(data).hexdigest() == file["sha256"]
 
 
-def test_corrupt_gateway_is_banned_also_in_the_next_run(world: World, settings: Settings) -> None:
+def test_corrupt_gateway_is_banned_also_in_the_next_run(
+    world: World, settings: Settings, manifest: Manifest
+) -> None:
     world.add("gateway1", from_json({"name": "corrupt"}))
-    assert sync(manifest(world), settings=settings).ok
+    assert sync(manifest, settings=settings).ok
     assert len(world.journal.select(server="gateway1")) == 2
     for name in names_on_disk(settings):
         (settings.models_dir / name).unlink()
     world.journal.clear()
-    assert sync(manifest(world), settings=settings).ok
+    assert sync(manifest, settings=settings).ok
     assert not world.journal.select(server="gateway1")
 
 
-def test_everything_down_names_each_source(world: World, settings: Settings) -> None:
+def test_everything_down_names_each_source(world: World, settings: Settings, manifest: Manifest) -> None:
     world.add("*", from_json({"name": "status", "status": 404}))
-    summary = sync(manifest(world), settings=settings)
+    summary = sync(manifest, settings=settings)
     assert not summary.files
     for failure in summary.failures:
         assert {source for source, _ in failure.reasons} == {
@@ -139,71 +108,75 @@ def test_everything_down_names_each_source(world: World, settings: Settings) -> 
     assert not names_on_disk(settings)
 
 
-def test_what_is_not_the_file_is_set_aside_and_fetched_again(world: World, settings: Settings) -> None:
-    sync(manifest(world), settings=settings)
+def test_what_is_not_the_file_is_set_aside_and_fetched_again(
+    world: World, settings: Settings, manifest: Manifest
+) -> None:
+    sync(manifest, settings=settings)
     path = settings.models_dir / "org/tiny/config.json"
     good = path.read_bytes()
     path.write_bytes(bytes([good[0] ^ 1]) + good[1:])
     told: list[Event] = []
-    assert sync(manifest(world), settings=settings, observer=told.append).ok
+    assert sync(manifest, settings=settings, observer=told.append).ok
     assert path.read_bytes() == good
     assert [event.kept for event in told if isinstance(event, Quarantined)] == ["config.json.bak"]
 
 
-def test_an_interrupted_file_is_resumed_by_range(world: World, settings: Settings) -> None:
+def test_an_interrupted_file_is_resumed_by_range(
+    world: World, settings: Settings, manifest: Manifest
+) -> None:
     """No byte that has come is asked for again, and the next source may go on where another stopped."""
     world.add("gateway1", from_json({"name": "truncate", "offset": 2_000_000}), path="*.onnx", first=1)
     told: list[Event] = []
-    assert sync(manifest(world), settings=settings, observer=told.append).ok
+    assert sync(manifest, settings=settings, observer=told.append).ok
     offsets = [
         event.offset for event in told if isinstance(event, AttemptStarted) and event.path.endswith("onnx")
     ]
     assert offsets == [0, 2_000_000]
 
 
-def test_deadline_holds_when_every_source_hangs(world: World, settings: Settings) -> None:
+def test_deadline_holds_when_every_source_hangs(world: World, settings: Settings, manifest: Manifest) -> None:
     """P4: wall time <= deadline + 1 s."""
     world.add("*", from_json({"name": "hang"}))
     began = time.monotonic()
-    summary = sync(
-        manifest(world), settings=Settings(**{**_fields(settings), "deadline_s": 1.0, "timeout_s": 30})
-    )
+    summary = sync(manifest, settings=Settings(**{**_fields(settings), "deadline_s": 1.0, "timeout_s": 30}))
     assert not summary.files
     assert time.monotonic() - began < 1 + 1 + 1
 
 
-def test_stop_ends_a_hanging_run(world: World, settings: Settings) -> None:
+def test_stop_ends_a_hanging_run(world: World, settings: Settings, manifest: Manifest) -> None:
     world.add("*", from_json({"name": "hang"}))
     stop = threading.Event()
     threading.Timer(0.2, stop.set).start()
     with pytest.raises(StoppedError):
-        sync(manifest(world), settings=Settings(**{**_fields(settings), "timeout_s": 30}), stop=stop)
+        sync(manifest, settings=Settings(**{**_fields(settings), "timeout_s": 30}), stop=stop)
 
 
-def test_a_failing_observer_never_fails_a_sync(world: World, settings: Settings) -> None:
+def test_a_failing_observer_never_fails_a_sync(world: World, settings: Settings, manifest: Manifest) -> None:
     """P11."""
 
     def bad(event: Event) -> None:
         raise RuntimeError(event.kind)
 
-    assert sync(manifest(world), settings=settings, observer=bad).ok
+    assert sync(manifest, settings=settings, observer=bad).ok
 
 
-def test_no_room_is_said_before_a_request(world: World, settings: Settings) -> None:
+def test_no_room_is_said_before_a_request(world: World, settings: Settings, manifest: Manifest) -> None:
     with pytest.raises(StorageError, match="bytes must be freed"):
-        sync(manifest(world), settings=Settings(**{**_fields(settings), "reserve_bytes": 1 << 60}))
+        sync(manifest, settings=Settings(**{**_fields(settings), "reserve_bytes": 1 << 60}))
     assert not world.journal.entries()
 
 
-def test_a_folder_in_the_place_of_a_file_is_refused(world: World, settings: Settings) -> None:
+def test_a_folder_in_the_place_of_a_file_is_refused(
+    world: World, settings: Settings, manifest: Manifest
+) -> None:
     (settings.models_dir / "org/tiny/config.json").mkdir(parents=True)
     with pytest.raises(StorageError, match="move it away"):
-        sync(manifest(world), settings=settings)
+        sync(manifest, settings=settings)
     assert (settings.models_dir / "org/tiny/onnx/model.onnx").stat().st_size == 3_000_000
 
 
 def test_a_link_out_of_the_folder_is_refused_and_nothing_there_is_renamed(
-    world: World, settings: Settings, tmp_path: Path
+    world: World, settings: Settings, tmp_path: Path, manifest: Manifest
 ) -> None:
     """P8."""
     (tmp_path / "outside").mkdir()
@@ -211,21 +184,23 @@ def test_a_link_out_of_the_folder_is_refused_and_nothing_there_is_renamed(
     (settings.models_dir / "org").mkdir(parents=True)
     (settings.models_dir / "org/tiny").symlink_to(tmp_path / "outside")
     with pytest.raises(StorageError, match="leads out"):
-        sync(manifest(world), settings=settings)
+        sync(manifest, settings=settings)
     assert [path.name for path in (tmp_path / "outside").iterdir()] == ["config.json"]
 
 
-def test_only_what_we_set_aside_is_ever_deleted(world: World, settings: Settings) -> None:
-    sync(manifest(world), settings=settings)
+def test_only_what_we_set_aside_is_ever_deleted(world: World, settings: Settings, manifest: Manifest) -> None:
+    sync(manifest, settings=settings)
     own, others = settings.models_dir / "org/tiny/config.json.bak", settings.models_dir / "notes.txt.bak"
     own.write_bytes(b"x")
     others.write_bytes(b"x")
-    sync(manifest(world), settings=Settings(**{**_fields(settings), "bak_days": 0}))
+    sync(manifest, settings=Settings(**{**_fields(settings), "bak_days": 0}))
     assert not own.exists()
     assert others.exists()
 
 
-def test_final_names_are_absent_or_right_at_every_instant(world: World, settings: Settings) -> None:
+def test_final_names_are_absent_or_right_at_every_instant(
+    world: World, settings: Settings, manifest: Manifest
+) -> None:
     """P1, sampled while a corrupt gateway, a cut and a good one serve."""
     world.add("gateway1", from_json({"name": "corrupt"}))
     right = {f"org/tiny/{path}": file["size"] for path, file in world.manifest()["tiny"]["files"].items()}
@@ -243,7 +218,7 @@ def test_final_names_are_absent_or_right_at_every_instant(world: World, settings
     watcher.start()
     told: list[Event] = []
     try:
-        assert sync(manifest(world), settings=settings, observer=told.append).ok
+        assert sync(manifest, settings=settings, observer=told.append).ok
     finally:
         over.set()
         watcher.join()
