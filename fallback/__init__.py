@@ -3,7 +3,7 @@
     from fallback import sync
     summary = sync()
 
-`sync` makes a folder match a manifest, `fetch` gets one file. Names are loaded when they are first
+`sync` makes a folder match a manifest, `fetch` gets one file, `check_files` hashes all again. Names are loaded when they are first
 used (PEP 562): importing this package, or `fallback.ipfs`, loads no HTTP library.
 """
 
@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     )
     from fallback.events import Event, Observer, as_json, engine_progress
     from fallback.manifest import File, Manifest, Model
+    from fallback.report import Checked, check_files
     from fallback.settings import Settings
 
 __all__ = [
+    "Checked",
     "ConfigError",
     "Event",
     "FallbackError",
@@ -48,6 +50,7 @@ __all__ = [
     "UnavailableError",
     "UnknownModelError",
     "as_json",
+    "check_files",
     "engine_progress",
     "fetch",
     "load_manifest",
@@ -60,6 +63,7 @@ _HOMES = {
     **dict.fromkeys([name for name in __all__ if name.endswith("Error")], "errors"),
     **dict.fromkeys(["Event", "Observer", "as_json", "engine_progress"], "events"),
     **dict.fromkeys(["File", "Manifest", "Model"], "manifest"),
+    **dict.fromkeys(["Checked", "check_files"], "report"),
     "Settings": "settings",
 }
 

@@ -11,16 +11,18 @@ import dataclasses
 import os
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fallback import metrics
 from fallback.cache import Cache
 from fallback.clock import Clock
 from fallback.engine import load_manifest
-from fallback.errors import SettingsError
+from fallback.errors import SettingsError, StorageError, VerificationError
 from fallback.exchange import host_of
 from fallback.health import Banned, Cooling, Health, Retired, carried
 from fallback.sources import Wanted, in_order, ipfs_path
@@ -53,6 +55,38 @@ def preview(settings: Settings, models: Sequence[str] = ()) -> list[Planned]:
         urls = () if here else tuple(request.url for request in requests if request is not None)
         planned.append(Planned(wanted.model.name, wanted.file.path, wanted.file.size, here, urls))
     return planned
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a file came to when every byte of it was read: `reason` says what is wrong with it."""
+
+    model: str
+    path: str
+    size: int | None
+    state: Literal["right", "wrong", "missing"]
+    reason: str = ""
+
+
+def check_files(settings: Settings, models: Sequence[str] = ()) -> list[Checked]:
+    """Hash all files again, whatever is remembered of them; in the manifest's order, `jobs` at a time.
+
+    No file is changed. What is remembered is: a file that is right needs no hashing at the next
+    sync, and one that is wrong is fetched by it.
+
+    Raises:
+        ManifestError: the manifest cannot be used.
+    """
+    manifest = load_manifest(settings)
+    manifest = manifest.select(models) if models else manifest
+    with _state(settings) as state, ThreadPoolExecutor(settings.jobs) as pool:
+        cache = Cache(settings.models_dir, settings.state_path, state.verified)
+        wanted = [Wanted(model, file) for model, file in manifest.files()]
+        try:
+            return list(pool.map(partial(_check, cache), wanted))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def sources(settings: Settings) -> list[dict[str, Any]]:
@@ -134,6 +168,17 @@ def metrics_report(settings: Settings, what: str) -> Any:
     if what == "records":
         return {"metrics": records}
     return metrics.summary(records) if what == "summary" else metrics.health(records)
+
+
+def _check(cache: Cache, wanted: Wanted) -> Checked:
+    name = (wanted.model.name, wanted.file.path, wanted.file.size)
+    try:
+        found = cache.lookup(wanted, trust=False)
+    except StorageError as error:
+        return Checked(*name, "wrong", str(error))
+    if isinstance(found, VerificationError):
+        return Checked(*name, "wrong", str(found))
+    return Checked(*name, "right" if found else "missing", "" if found else "not there")
 
 
 def _files(settings: Settings, models: Sequence[str]) -> Iterator[tuple[Wanted, Cache, State]]:

@@ -14,6 +14,7 @@ from fallback.cli.metrics import metrics
 from fallback.cli.sources import sources
 from fallback.cli.status import status
 from fallback.cli.sync import get, sync
+from fallback.cli.verify import verify
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -41,7 +42,7 @@ def cli() -> None:
     """
 
 
-for command in (sync, get, sources, status, metrics):
+for command in (sync, get, verify, sources, status, metrics):
     cli.add_command(command)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import click
 
@@ -28,15 +27,24 @@ def sync(context: click.Context, /, models: tuple[str, ...], **flags: Any) -> No
 
     With no MODEL, all models of the manifest. Files that are here and proven cost no request.
     """
+    if flags.pop("dry_run"):
+        as_json = flags.pop("as_json")
+        flags.pop("quiet")
+        _dry_run(options.load(flags), models, as_json=as_json)
+        return
+    run_sync(context, models, flags)
+
+
+def run_sync(
+    context: click.Context, models: tuple[str, ...], flags: dict[str, Any], *, rehash: bool = False
+) -> None:
+    """A sync with these flags, told as they ask for; ends with its exit code."""
     from fallback import engine  # noqa: PLC0415 - `--help` needs no engine
 
-    as_json, quiet, dry_run = flags.pop("as_json"), flags.pop("quiet"), flags.pop("dry_run")
+    as_json, quiet = flags.pop("as_json"), flags.pop("quiet")
     settings = options.load(flags)
-    if dry_run:
-        _dry_run(settings, models, as_json=as_json)
-        return
     with progress.observer(as_json=as_json, quiet=quiet) as observer:
-        summary = engine.sync(models=models, settings=settings, observer=observer)
+        summary = engine.sync(models=models, settings=settings, observer=observer, rehash=rehash)
     if not as_json and not quiet:
         progress.table(summary)
     _say_failures(summary)
@@ -60,12 +68,6 @@ def get(urls: tuple[str, ...], sha256: str, size: int | None, output: Path, **fl
 
     as_json, quiet = flags.pop("as_json"), flags.pop("quiet")
     settings = options.load(flags)
-    if len(sha256) != 64 or not set(sha256.lower()) <= set("0123456789abcdef"):
-        raise click.BadParameter("64 hex digits are needed", param_hint="--sha256")
-    for number, url in enumerate(urls, 1):
-        if not _is_url(url):
-            # By its number: the URL may hold a password or a signature.
-            raise click.BadParameter(f"number {number} is not an http or https URL", param_hint="URL")
     with progress.observer(as_json=as_json, quiet=quiet) as observer:
         result = engine.fetch(urls, output, sha256=sha256, size=size, settings=settings, observer=observer)
     if not as_json and not quiet:
@@ -86,14 +88,6 @@ def _dry_run(settings: Settings, models: tuple[str, ...], *, as_json: bool) -> N
             click.echo(f"{planned.model}/{planned.path}: {planned.size} bytes")
             for url in planned.urls:
                 click.echo(f"    {url}")
-
-
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
 
 
 def _say_failures(summary: Summary) -> None:

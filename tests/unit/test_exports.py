@@ -8,9 +8,9 @@ import sys
 import fallback
 
 PUBLIC = [
-    "ConfigError", "Event", "FallbackError", "File", "FileFailure", "FileResult", "Manifest", "ManifestError",
+    "Checked", "ConfigError", "Event", "FallbackError", "File", "FileFailure", "FileResult", "Manifest", "ManifestError",
     "Model", "Observer", "Settings", "SettingsError", "StoppedError", "StorageError", "Summary",
-    "UnavailableError", "UnknownModelError", "as_json", "engine_progress", "fetch", "load_manifest", "sync",
+    "UnavailableError", "UnknownModelError", "as_json", "check_files", "engine_progress", "fetch", "load_manifest", "sync",
 ]  # fmt: skip
 
 
