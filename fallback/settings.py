@@ -8,22 +8,19 @@ are requests' to read (it knows NO_PROXY), and no other module looks at the envi
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import difflib
 import os
-import re
 import tomllib
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
-from urllib.parse import urlsplit, urlunsplit
 
+from fallback import values
 from fallback.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     Problems = list[tuple[str, str]]  # (setting, what is wrong with it and where it was set)
 
@@ -143,10 +140,10 @@ class Settings:
             **_from_environ(environ),
             **_only_known(flags, "flag", problems),
         }
-        given = {name: (_read(name, value), origin) for name, (value, origin) in raw.items()}
-        values = _all_checked(given, problems)
+        given = {name: (values.read(_fields()[name], value), origin) for name, (value, origin) in raw.items()}
+        good = _all_checked(given, problems)
         origins = {name: given[name][1] if name in given else "default" for name in _fields()}
-        return cls(**values, origins=origins)
+        return cls(**good, origins=origins)
 
 
 def _fields() -> dict[str, dataclasses.Field[Any]]:
@@ -154,17 +151,17 @@ def _fields() -> dict[str, dataclasses.Field[Any]]:
 
 
 def _all_checked(given: Mapping[str, tuple[Any, str]], problems: Problems) -> dict[str, Any]:
-    """The values as `_checked` has them; raises a SettingsError of these problems and those before."""
-    values = {}
+    """The values as `values.checked` has them; raises a SettingsError of these problems and those before."""
+    good = {}
     for name, (value, origin) in given.items():
         try:
-            values[name] = _checked(_fields()[name], value)
+            good[name] = values.checked(_fields()[name], value)
         except ValueError as error:
             problems.append((name, f"{error} ({origin})"))
     if problems:
         lines = "".join(f"\n  {name}: {what}" for name, what in problems)
         raise SettingsError(f"settings cannot be used:{lines}")
-    return values
+    return good
 
 
 def _from_environ(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
@@ -188,115 +185,9 @@ def _from_toml(path: Path, problems: Problems) -> dict[str, tuple[Any, str]]:
     return given
 
 
-def _only_known(values: Mapping[str, Any], origin: str, problems: Problems) -> dict[str, tuple[Any, str]]:
-    for name in [name for name in values if name not in _fields()]:
+def _only_known(given: Mapping[str, Any], origin: str, problems: Problems) -> dict[str, tuple[Any, str]]:
+    for name in [name for name in given if name not in _fields()]:
         near = difflib.get_close_matches(name, _fields(), 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        problems.append((_shown(name), f"is no setting{hint} ({origin})"))
-    return {name: (value, origin) for name, value in values.items() if name in _fields()}
-
-
-_WORDS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
-_NOUNS = {"int": "a whole number", "float": "a number"}
-
-
-def _read(name: str, value: Any) -> Any:
-    """Text as the field's type; unchanged if it is none or cannot be, for `_checked` to refuse."""
-    if not isinstance(value, str):
-        return value
-    kind, _, may_lack = str(_fields()[name].type).partition(" | ")
-    text = value.strip()
-    if kind.startswith("tuple"):
-        return () if text.lower() == "none" else tuple(text.replace(",", " ").split())
-    if may_lack and text.lower() == "none":
-        return None
-    if kind == "bool":
-        return _WORDS.get(text.lower(), text)
-    if kind in _NOUNS:
-        with contextlib.suppress(ValueError):
-            return int(text) if kind == "int" else float(text)
-    return text
-
-
-def _checked(each: dataclasses.Field[Any], value: Any) -> Any:
-    """`value` in the one form that is compared and used; ValueError says why it cannot be."""
-    if value is None and str(each.type).endswith(" | None"):
-        return None
-    check = _CHECKS.get(each.metadata["unit"])
-    return check(value) if check else _number(each, value)
-
-
-def _number(each: dataclasses.Field[Any], value: Any) -> int | float:
-    kind, low, high = str(each.type).removesuffix(" | None"), each.metadata["low"], each.metadata["high"]
-    if isinstance(value, bool) or not isinstance(value, int if kind == "int" else int | float):
-        raise ValueError(f"{_shown(value)} is not {_NOUNS[kind]}")  # noqa: TRY004 - a value's problem; see _checked
-    if not low <= value <= high:  # NaN is not, either
-        raise ValueError(f"{_shown(value)} is not from {low:g} to {high:g} ({each.metadata['unit']})")
-    return value if kind == "int" else float(value)
-
-
-def _path(value: Any) -> Path:
-    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
-        raise ValueError(f"{_shown(value)} is not a path")
-    try:
-        return Path(value).expanduser().absolute()
-    except RuntimeError:
-        raise ValueError(f"{_shown(str(value))} names a home folder that is not known") from None
-
-
-def _url(value: Any) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value) or set(value) & set('\\"<>'):
-        raise ValueError("is not a URL of plain ASCII")
-    try:
-        parts = urlsplit(value)
-        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        raise ValueError("is not a URL") from None  # its message quotes the value
-    if not usable:
-        raise ValueError("is not an http or https URL with a host")
-    if "@" in parts.netloc or "?" in value or "#" in value:
-        raise ValueError("is a URL with a user, password, query or fragment, which is not accepted")
-    return urlunsplit((parts.scheme, parts.netloc.lower(), parts.path.rstrip("/"), "", ""))
-
-
-def _urls(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple):
-        raise ValueError("is not a list of URLs")  # noqa: TRY004 - as above
-    urls: list[str] = []
-    for number, each in enumerate(value, start=1):
-        try:
-            url = _url(each)
-        except ValueError as error:
-            raise ValueError(f"number {number} {error}") from None
-        if url in urls:
-            raise ValueError(f"number {number} is a URL listed before")
-        urls.append(url)
-    return tuple(urls)
-
-
-def _secret(value: Any) -> str:
-    text = value.strip() if isinstance(value, str) else ""
-    if not re.fullmatch(r"[!-~]+", text):
-        raise ValueError("is not text that an HTTP header can carry (its value is not shown)")
-    return text
-
-
-def _one_of(allowed: tuple[str | bool, ...], value: Any) -> Any:
-    if type(value) is type(allowed[0]) and value in allowed:  # 1 is no flag
-        return value
-    raise ValueError(f"{_shown(value)} is neither {allowed[0]!r} nor {allowed[1]!r}")
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-_CHECKS: dict[str, Callable[[Any], Any]] = {
-    "path": _path,
-    "URL": _url,
-    "URLs": _urls,
-    "secret": _secret,
-    "layer": partial(_one_of, ("ipfs", "huggingface")),
-    "flag": partial(_one_of, (True, False)),
-}
+        problems.append((values.shown(name), f"is no setting{hint} ({origin})"))
+    return {name: (value, origin) for name, value in given.items() if name in _fields()}
