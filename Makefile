@@ -10,7 +10,7 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
-.PHONY: help e2e test lint fix check bench clean
+.PHONY: help e2e test faults nightly lint fix check bench clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,6 +20,12 @@ e2e: $(READY) ## the main job, offline: 13 files, 492 MB, through healthy and fa
 
 test: $(READY) ## unit and flow tests, with branch coverage
 	$(BIN)/python -m pytest --cov --cov-report=term
+
+faults: $(READY) ## every fault, alone and with a good second source: a table
+	$(BIN)/python -m tests.flow.trial
+
+nightly: $(READY) ## what takes minutes or gigabytes
+	$(BIN)/python -m pytest -s -m nightly
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .

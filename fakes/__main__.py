@@ -94,13 +94,13 @@ def _as_text(world: World) -> str:
 
 
 def _faults() -> str:
-    lines = [f"{'#':<14} {'fault':<16} {'group':<10} what it does"]
+    lines = [f"{'#':<14} {'fault':<20} {'group':<10} what it does"]
     for fault in sorted(FAULTS.values(), key=lambda fault: fault.numbers):
         numbers = ", ".join(map(str, fault.numbers))
         fields = ", ".join(field.name for field in dataclasses.fields(fault))
-        lines.append(f"{numbers:<14} {fault.name:<16} {fault.group:<10} {fault.what()}")
+        lines.append(f"{numbers:<14} {fault.name:<20} {fault.group:<10} {fault.what()}")
         if fields:
-            lines.append(f"{'':<42} fields: {fields}")
+            lines.append(f"{'':<46} fields: {fields}")
     return "\n".join([*lines, ""])
 
 

@@ -14,12 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fakes.steps import pieces
+from fakes.steps import chunked, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fakes.steps import Step, Steps
+    from fakes.steps import Steps
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ class Answer:
 
     `length` is the true number of bytes in `body`, None when endless; `first` says which byte of the file the body
     begins with, and `total` how long that file is (None when the body is no part of a file). `head`, if given, is sent
-    raw in place of status line and headers. `before` is played before the head, `after` when the body is through.
+    raw in place of status line and headers, and `bend_head` makes of the head's bytes the steps that send it. `before` is
+    played before the head, `after` when the body is through.
     """
 
     status: int = 200
@@ -64,8 +65,9 @@ class Answer:
     first: int = 0
     total: int | None = None
     head: bytes | None = None
-    before: tuple[Step, ...] = ()
-    after: tuple[Step, ...] = ()
+    bend_head: Callable[[Steps], Steps] | None = None
+    before: Steps = ()
+    after: Steps = ()
 
     def header(self, name: str) -> str | None:
         """The first value of a header, whatever the case of its name."""
@@ -82,12 +84,24 @@ class Answer:
         """The same answer with other steps for its body; what it says about itself stays as it is."""
         return dataclasses.replace(self, body=body)
 
+    def with_head_bent(self, bend: Callable[[Steps], Steps]) -> Answer:
+        """The same answer with its head bent once more, after what bends it already."""
+        inner = self.bend_head
+        both = bend if inner is None else lambda head: bend(inner(head))
+        return dataclasses.replace(self, bend_head=both)
+
+    def chunked(self) -> Answer:
+        """The same answer in the chunked transfer coding instead of with a length."""
+        headers = {"Content-Length": None, "Transfer-Encoding": "chunked"}
+        return self.with_headers(headers).with_body(chunked(self.body))
+
+    def until_close(self) -> Answer:
+        """The same answer without a length: the end of the connection is the end of the body."""
+        return self.with_headers({"Content-Length": None, "Connection": "close"})
+
     def place(self, offset: int | None, fraction: float) -> int:
         """A number of bytes into the body: the offset (from the end when negative), else that fraction of the whole."""
-        length = self.length or 0
-        if offset is None:
-            return int(length * fraction)
-        return offset if offset >= 0 else max(0, length + offset)
+        return place(self.length or 0, offset, fraction)
 
     def head_bytes(self, *, close: bool) -> bytes:
         """Status line and headers, with Date, and Connection: close where the connection ends with this answer."""
@@ -105,6 +119,13 @@ class Answer:
 
 
 Serve = Callable[[Request], Answer]
+
+
+def place(length: int, offset: int | None, fraction: float) -> int:
+    """A place within `length` bytes: the offset (from the end when negative), else that fraction of the whole."""
+    if offset is None:
+        return int(length * fraction)
+    return offset if offset >= 0 else max(0, length + offset)
 
 
 def text_answer(

@@ -47,7 +47,7 @@ class Cdn:
         if query.get("Signature", "") != _sign(request.path, signed):
             return _denied("AccessDenied", "The signature does not match")
         if time.time() > float(query["Expires"]):
-            return _denied("AccessDenied", "Request has expired")
+            return expired()
         blob = self._blobs.get(request.path.rpartition("/")[2])
         if blob is None:
             return _denied("NoSuchKey", "The specified key does not exist.")
@@ -63,6 +63,11 @@ class Cdn:
 def storage_hash(blob: Blob) -> str:
     """The name under which the CDN keeps a blob: 64 hex digits that are not its SHA-256."""
     return hashlib.sha256(f"storage of {blob.sha256}".encode()).hexdigest()
+
+
+def expired() -> Answer:
+    """What a signed URL gets when its time is over."""
+    return _denied("AccessDenied", "Request has expired")
 
 
 def _sign(path: str, query: str) -> str:

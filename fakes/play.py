@@ -66,9 +66,7 @@ async def play(answer: Answer, request: Request, wire: Wire, record: Record) -> 
     keep_alive = wire.keep_alive and (answer.header("connection") or "").lower() != "close"
     ended = await _play(answer.before, wire, record, before=True)
     if not ended:
-        # Known before the client can have seen it, so that whoever got a status finds it in the journal.
-        record.status(answer.status if answer.head is None else None)
-        ended = await _play([answer.head_bytes(close=not keep_alive)], wire, record)
+        ended = await _play_head(answer, answer.head_bytes(close=not keep_alive), wire, record)
     if not ended and request.method != "HEAD":
         ended = await _play(answer.body, wire, record, sent=record.sent)
     if ended:
@@ -77,6 +75,19 @@ async def play(answer: Answer, request: Request, wire: Wire, record: Record) -> 
     record.ended("complete")
     if not await _play(answer.after, wire, record):
         wire.finish(keep_alive=keep_alive)
+
+
+async def _play_head(answer: Answer, head: bytes, wire: Wire, record: Record) -> str | None:
+    """Send the head, by a bent way if the answer has one; ends as `_play` does."""
+    status = answer.status if answer.head is None else None
+    if answer.bend_head is None:
+        # Known before the client can have seen it, so that whoever got a status finds it in the journal.
+        record.status(status)
+        return await _play([head], wire, record)
+    ended = await _play(answer.bend_head([head]), wire, record)
+    if not ended:  # a head that was never whole has no status
+        record.status(status)
+    return ended
 
 
 async def _play(

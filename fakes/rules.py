@@ -1,7 +1,7 @@
 """Which fault strikes which request: rules, each with an aim and a fault, asked in the order they were added.
 
-An aim counts only requests that it matches, over all servers together: `first` = 2 is the first two of them, `nth` = 3
-the third alone, `probability` a die thrown for each (with its own seed, so the same requests give the same throws).
+An aim counts only requests that it matches, over all servers together: `first` = 2 is the first two of them, `after` = 2
+all but those, `nth` = 3 the third alone, `probability` a die thrown for each (with its own seed, so the same requests give the same throws).
 """
 
 from __future__ import annotations
@@ -34,16 +34,17 @@ class Rule:
     nth: int | None = None
     probability: float | None = None
     seed: int = 0
+    after: int | None = None
 
     def __post_init__(self) -> None:
         at_requests = self.path != "*" or self.method is not None
-        counted = (self.first, self.nth, self.probability) != (None, None, None)
+        counted = (self.first, self.after, self.nth, self.probability) != (None, None, None, None)
         if self.fault.level == "server" and (at_requests or counted):
             raise ValueError(f"{self.fault.name} is about a whole server: it takes no path, method or count")
         if self.fault.level == "accept" and at_requests:
             raise ValueError(f"{self.fault.name} comes before any request: it takes no path or method")
-        if (self.first is not None and self.first < 0) or (self.nth is not None and self.nth < 1):
-            raise ValueError("first counts from 0, nth from 1")
+        if min(self.first or 0, self.after or 0) < 0 or (self.nth is not None and self.nth < 1):
+            raise ValueError("first and after count from 0, nth from 1")
         if self.probability is not None and not 0 <= self.probability <= 1:
             raise ValueError(f"probability is 0 to 1, not {self.probability}")
 
@@ -73,7 +74,7 @@ def rule_from_dict(document: Mapping[str, Any]) -> Rule:
         raise ValueError(
             f"a rule has no field {', '.join(map(repr, unknown))}; known: {', '.join(sorted(known))}"
         )
-    kinds = {"server": str, "path": str, "method": str, "first": int, "nth": int, "seed": int}
+    kinds = {"server": str, "path": str, "method": str, "first": int, "after": int, "nth": int, "seed": int}
     for field, kind in kinds.items():
         value = document.get(field)
         if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
@@ -97,6 +98,8 @@ class _Aimed:
             return False
         self._seen += 1
         if rule.first is not None and self._seen > rule.first:
+            return False
+        if rule.after is not None and self._seen <= rule.after:
             return False
         if rule.nth is not None and self._seen != rule.nth:
             return False

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PIECE = (
     512 * 1024
@@ -95,11 +95,16 @@ def flipped(steps: Steps, offset: int) -> Iterator[Step]:
             yield step
 
 
+def mapped(steps: Steps, change: Callable[[bytes], bytes]) -> Iterator[Step]:
+    """The same steps, each piece of data as `change` makes it."""
+    for step in steps:
+        yield change(bytes(step)) if isinstance(step, bytes | memoryview) else step
+
+
 def inverted(steps: Steps) -> Iterator[Step]:
     """The same steps with every bit of every byte inverted: bytes of another file, whatever range was asked for."""
     table = bytes(255 - value for value in range(256))
-    for step in steps:
-        yield bytes(step).translate(table) if isinstance(step, bytes | memoryview) else step
+    return mapped(steps, lambda data: data.translate(table))
 
 
 def slowly(steps: Steps, rate: float, offset: int = 0) -> Iterator[Step]:
@@ -117,6 +122,17 @@ def slowly(steps: Steps, rate: float, offset: int = 0) -> Iterator[Step]:
             yield part
             yield Pause(len(part) / rate)
         free = max(0, free - len(step))
+
+
+def bytewise(steps: Steps, interval_s: float) -> Iterator[Step]:
+    """The same steps with every byte alone, and a pause after each."""
+    for step in steps:
+        if not isinstance(step, bytes | memoryview):
+            yield step
+            continue
+        for place in range(len(step)):
+            yield step[place : place + 1]
+            yield Pause(interval_s)
 
 
 def chunked(steps: Steps) -> Iterator[Step]:

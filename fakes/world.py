@@ -121,9 +121,10 @@ class World:
         nth: int | None = None,
         probability: float | None = None,
         seed: int = 0,
+        after: int | None = None,
     ) -> int:
         """From now on, play this fault where the aim says (see `fakes.rules`); returns an id for `remove`."""
-        return self._rules.add(Rule(server, fault, path, method, first, nth, probability, seed))
+        return self._rules.add(Rule(server, fault, path, method, first, nth, probability, seed, after))
 
     def remove(self, number: int) -> None:
         """Stop playing the fault of that id; KeyError if there is none."""

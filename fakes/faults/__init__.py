@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from fakes.faults.base import FAULTS, Fault, fault_from_dict
 from fakes.faults.body import (
-    BadChunk,
     Corrupt,
+    CutEvery,
     Empty,
     Endless,
     Html,
-    NoLength,
     OtherFile,
     Reset,
     Truncate,
@@ -26,10 +25,55 @@ from fakes.faults.connect import (
     ResetRequest,
     StaleKeepAlive,
 )
-from fakes.faults.headers import Gzip, RangeIgnored, WrongStart
-from fakes.faults.protocol import Garbage
-from fakes.faults.status import Redirect, RedirectLoop, Retired, Status
-from fakes.faults.timing import Dribble, Hang, Stall
+from fakes.faults.framing import (
+    BadChunk,
+    ChunkedCut,
+    ContentLength,
+    LengthAndChunks,
+    NoLength,
+    TrailingGarbage,
+)
+from fakes.faults.headers import (
+    Gzip,
+    GzipBomb,
+    HeaderFlood,
+    HeaderStyle,
+)
+from fakes.faults.protocol import (
+    ConnectionClose,
+    EarlyHints,
+    Garbage,
+    InformationalFlood,
+    Smuggled,
+)
+from fakes.faults.ranged import (
+    Changed,
+    CorruptOnResume,
+    ETag,
+    IfRangeIgnored,
+    MultipartRange,
+    OtherTotal,
+    RangeIgnored,
+    RangeRefused,
+    RangeUnasked,
+    ShortRange,
+    StarTotal,
+    WrongStart,
+)
+from fakes.faults.status import (
+    ExpiredSignature,
+    Redirect,
+    RedirectLoop,
+    Retired,
+    Status,
+)
+from fakes.faults.timing import (
+    Dribble,
+    Hang,
+    HeaderDrip,
+    HeaderStall,
+    Stall,
+)
 
 __all__ = [
     "FAULTS",
@@ -37,28 +81,53 @@ __all__ = [
     "AcceptReset",
     "AcceptSilent",
     "BadChunk",
+    "Changed",
+    "ChunkedCut",
+    "ConnectionClose",
+    "ContentLength",
     "Corrupt",
+    "CorruptOnResume",
+    "CutEvery",
     "Dribble",
+    "ETag",
+    "EarlyHints",
     "Empty",
     "Endless",
+    "ExpiredSignature",
     "Fault",
     "Garbage",
     "Gzip",
+    "GzipBomb",
     "Hang",
+    "HeaderDrip",
+    "HeaderFlood",
+    "HeaderStall",
+    "HeaderStyle",
     "Html",
+    "IfRangeIgnored",
+    "InformationalFlood",
+    "LengthAndChunks",
+    "MultipartRange",
     "NoAnswer",
     "NoLength",
     "OtherFile",
+    "OtherTotal",
     "RangeIgnored",
+    "RangeRefused",
+    "RangeUnasked",
     "Redirect",
     "RedirectLoop",
     "Refused",
     "Reset",
     "ResetRequest",
     "Retired",
+    "ShortRange",
+    "Smuggled",
     "StaleKeepAlive",
     "Stall",
+    "StarTotal",
     "Status",
+    "TrailingGarbage",
     "Truncate",
     "WrongStart",
     "fault_from_dict",

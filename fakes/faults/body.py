@@ -1,4 +1,4 @@
-"""Faults of the body: wrong bytes, too few, too many, or badly wrapped.
+"""Faults of the body: wrong bytes, too few, or too many.
 
 Offsets count bytes of this response's body (from its end when negative), except for `corrupt`, where they are places in
 the file: a bad byte on a server's disk stays where it is, whatever range is asked for.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from fakes import steps
 from fakes.answer import text_answer
@@ -97,32 +97,23 @@ class Reset(Fault, name="reset", numbers=(46,), group="body"):
 
 
 @dataclass(frozen=True)
-class NoLength(Fault, name="no-length", numbers=(30, 85), group="headers"):
-    """The right bytes without Content-Length: in the chunked coding, or ended by closing the connection."""
+class CutEvery(Fault, name="cut-every", numbers=(46,), group="body"):
+    """No answer gives more than so many bytes, whatever its range: then FIN, or RST, as on a network that drops connections."""
 
-    framing: Literal["chunked", "close"] = "chunked"
+    bytes: int = 20_000_000
+    reset: bool = False
 
-    def answer(self, request: Request, serve: Serve) -> Answer:
-        """Take the length away and frame the body otherwise."""
-        return _chunked(serve(request)) if self.framing == "chunked" else _until_close(serve(request))
-
-
-@dataclass(frozen=True)
-class BadChunk(Fault, name="bad-chunk", numbers=(49,), group="body"):
-    """A chunked body in which, at an offset or fraction, a chunk's size is no number (MALFORMED_RESPONSE_CHUNK)."""
-
-    offset: int | None = None
-    fraction: float = 0.5
+    def __post_init__(self) -> None:
+        if self.bytes < 1:
+            raise ValueError("fault 'cut-every': bytes is 1 or more; for none at all there is 'truncate'")
 
     def answer(self, request: Request, serve: Serve) -> Answer:
-        """Whole chunks up to that place, then nonsense, then the end of the connection."""
+        """Cut a longer body; one that fits is whole, and its connection stays."""
         answer = serve(request)
-        place = answer.place(self.offset, self.fraction)
-        # The nonsense must not be wrapped in a chunk of its own, so what comes before is wrapped alone.
-        good = list(steps.until(answer.body, place))
-        wrapped = list(steps.chunked(good))[:-1]
-        nonsense = (b"xyz\r\nnot a chunk\r\n", steps.Close())
-        return _chunked(answer).with_body((*wrapped, *nonsense))
+        if answer.length is not None and answer.length <= self.bytes:
+            return answer
+        end = steps.Reset() if self.reset else steps.Close()
+        return answer.with_body(steps.at(answer.body, self.bytes, end))
 
 
 @dataclass(frozen=True)
@@ -138,13 +129,4 @@ class Endless(Fault, name="endless", numbers=(52,), group="body"):
             return answer
         more = steps.endless(bytes(64 * 1024))
         answer = dataclasses.replace(answer, body=steps.chain(answer.body, more), length=None)
-        return answer if self.promise else _until_close(answer)
-
-
-def _chunked(answer: Answer) -> Answer:
-    headers = {"Content-Length": None, "Transfer-Encoding": "chunked"}
-    return answer.with_headers(headers).with_body(steps.chunked(answer.body))
-
-
-def _until_close(answer: Answer) -> Answer:
-    return answer.with_headers({"Content-Length": None, "Connection": "close"})
+        return answer if self.promise else answer.until_close()

@@ -79,4 +79,4 @@ class StaleKeepAlive(Fault, name="stale-keepalive", numbers=(8,), group="connect
     def answer(self, request: Request, serve: Serve) -> Answer:
         """Close after the body."""
         answer = serve(request)
-        return dataclasses.replace(answer, after=(*answer.after, steps.Close()))
+        return dataclasses.replace(answer, after=steps.chain(answer.after, (steps.Close(),)))

@@ -1,11 +1,13 @@
-"""Faults of the headers: an encoding nobody asked for, and ranges not given as asked."""
+"""Faults of the headers: an encoding nobody asked for, too many of them, or oddly spelled."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import gzip
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from fakes import steps
 from fakes.faults.base import Fault
@@ -13,6 +15,8 @@ from fakes.steps import Data
 
 if TYPE_CHECKING:
     from fakes.answer import Answer, Request, Serve
+
+_MIB = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -26,32 +30,58 @@ class Gzip(Fault, name="gzip", numbers=(37,), group="headers"):
             return answer  # an error is left as it is; an endless body has no end to wait for
         # Stored, not squeezed: random bytes do not shrink, and everybody waits. mtime 0: the same file, the same bytes.
         plain = b"".join(bytes(step) for step in answer.body if isinstance(step, Data))
-        packed = gzip.compress(plain, compresslevel=0, mtime=0)
-        answer = answer.with_headers({"Content-Encoding": "gzip", "Content-Length": str(len(packed))})
-        return dataclasses.replace(answer, body=steps.pieces(memoryview(packed)), length=len(packed))
+        return _gzipped(answer, gzip.compress(plain, compresslevel=0, mtime=0))
 
 
 @dataclass(frozen=True)
-class RangeIgnored(Fault, name="range-ignored", numbers=(70,), group="range"):
-    """A Range gets 200 and the whole file."""
+class GzipBomb(Fault, name="gzip-bomb", numbers=(37,), group="headers"):
+    """Content-Encoding: gzip, and a short body that decodes to `mib` MiB of zeros (a gzip member for each)."""
+
+    mib: int = 1024
 
     def answer(self, request: Request, serve: Serve) -> Answer:
-        """Answer as if no range had been asked for."""
-        return serve(request.with_headers(range=None, if_range=None))
-
-
-@dataclass(frozen=True)
-class WrongStart(Fault, name="wrong-start", numbers=(71,), group="range"):
-    """A Range gets 206 from `shift` bytes before the place asked for; `honest` says so in Content-Range, else it lies."""
-
-    shift: int = 1
-    honest: bool = True
-
-    def answer(self, request: Request, serve: Serve) -> Answer:
-        """Answer for the shifted range, as many bytes as were asked for."""
+        """A thousandth of what it decodes to, in place of a file."""
         answer = serve(request)
-        if answer.status != 206 or answer.total is None or answer.length is None:
-            return answer
-        start = min(max(0, answer.first - self.shift), answer.total - answer.length)
-        moved = serve(request.with_headers(range=f"bytes={start}-{start + answer.length - 1}", if_range=None))
-        return moved if self.honest else dataclasses.replace(moved, headers=answer.headers)
+        return answer if answer.total is None else _gzipped(answer, _zeros() * self.mib)
+
+
+@functools.cache
+def _zeros() -> bytes:
+    return gzip.compress(bytes(_MIB), mtime=0)
+
+
+def _gzipped(answer: Answer, packed: bytes) -> Answer:
+    answer = answer.with_headers({"Content-Encoding": "gzip", "Content-Length": str(len(packed))})
+    return dataclasses.replace(answer, body=steps.pieces(memoryview(packed)), length=len(packed))
+
+
+@dataclass(frozen=True)
+class HeaderFlood(Fault, name="header-flood", numbers=(35,), group="headers"):
+    """The right answer under `count` headers more, each with a value of `size` bytes."""
+
+    count: int = 1
+    size: int = 10_000_000
+
+    def answer(self, request: Request, serve: Serve) -> Answer:
+        """They come before the site's own, which who gives up never sees."""
+        answer = serve(request)
+        value = "x" * self.size
+        more = tuple((f"X-Flood-{number}", value) for number in range(1, self.count + 1))
+        return dataclasses.replace(answer, headers=(*more, *answer.headers))
+
+
+@dataclass(frozen=True)
+class HeaderStyle(Fault, name="header-style", numbers=(86,), group="protocol"):
+    """Header names in lower or upper case, or every value on a line of its own (obs-fold, RFC 9112 section 5.2)."""
+
+    style: Literal["lower-case", "upper-case", "obs-fold"] = "lower-case"
+
+    def answer(self, request: Request, serve: Serve) -> Answer:
+        """The same head, spelled otherwise."""
+        return serve(request).with_head_bent(lambda head: steps.mapped(head, self._spelled))
+
+    def _spelled(self, head: bytes) -> bytes:
+        if self.style == "obs-fold":
+            return re.sub(rb"(\r\n[^:\r\n]+:) ", rb"\1\r\n ", head)
+        spell = bytes.lower if self.style == "lower-case" else bytes.upper
+        return re.sub(rb"\r\n[^:\r\n]+:", lambda name: spell(name[0]), head)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote
 
 from fakes.answer import Answer, text_answer
+from fakes.cdn import expired
 from fakes.faults.base import Fault
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Status(Fault, name="status", numbers=(15, 16, 17, 18, 19, 20, 21, 22, 23, 
             extra["Sunset"] = self.sunset
         if self.status in {204, 304}:
             return Answer(self.status, tuple(extra.items()))  # neither has a body (RFC 9110 section 15)
+        if self.status == 205 and self.body is None:
+            return text_answer(205, "", extra)  # nor has this one, and says so
         return text_answer(self.status, self.body or f"fault: status {self.status}\n", extra)
 
 
@@ -67,12 +70,13 @@ class Redirect(Fault, name="redirect", numbers=(14, 66, 67, 68), group="redirect
 
     location: str
     status: int = 302
+    headers: dict[str, str] = field(default_factory=dict)
 
     def answer(self, request: Request, serve: Serve) -> Answer:
-        """Location as given."""
+        """Location as given, and further headers (a Set-Cookie, say) as given."""
         del serve
         target = self.location.replace("{path}", quote(request.path)).replace("{query}", request.query)
-        return text_answer(self.status, "", {"Location": target})
+        return text_answer(self.status, "", {"Location": target, **self.headers})
 
 
 @dataclass(frozen=True)
@@ -91,3 +95,13 @@ class RedirectLoop(Fault, name="redirect-loop", numbers=(63, 64), group="redirec
         kept = [part for part in request.query.split("&") if part and not part.startswith("hop=")]
         location = f"{request.raw_path or quote(request.path)}?{'&'.join([*kept, f'hop={hop + 1}'])}"
         return text_answer(self.status, "", {"Location": location})
+
+
+@dataclass(frozen=True)
+class ExpiredSignature(Fault, name="expired-signature", numbers=(69,), group="redirect"):
+    """403 and the CDN's own words for a signed URL whose time is over, whatever the URL says; aim it at a resume."""
+
+    def answer(self, request: Request, serve: Serve) -> Answer:
+        """As a CDN answers between one range and the next; the original URL gives a fresh one."""
+        del request, serve
+        return expired()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fakes import steps
+from fakes.answer import place
 from fakes.faults.base import Fault
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ class Hang(Fault, name="hang", numbers=(7, 60), group="timing"):
 
     def answer(self, request: Request, serve: Serve) -> Answer:
         """Wait before the head."""
-        return dataclasses.replace(serve(request), before=(_silence(self.seconds),))
+        answer = serve(request)
+        return dataclasses.replace(answer, before=steps.chain(answer.before, (_silence(self.seconds),)))
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,39 @@ class Dribble(Fault, name="dribble", numbers=(56, 57), group="timing"):
         """Slice the body and pause after each slice."""
         answer = serve(request)
         return answer.with_body(steps.slowly(answer.body, self.bytes_per_s, answer.place(self.offset, 0)))
+
+
+@dataclass(frozen=True)
+class HeaderStall(Fault, name="header-stall", numbers=(36, 55), group="timing"):
+    """The head stops at an offset or fraction of its bytes, the connection stays open: for ever, or for `seconds`."""
+
+    offset: int | None = None
+    fraction: float = 0.5
+    seconds: float | None = None
+
+    def answer(self, request: Request, serve: Serve) -> Answer:
+        """Fall silent inside the head."""
+        return serve(request).with_head_bent(self._stalled)
+
+    def _stalled(self, head: steps.Steps) -> steps.Steps:
+        sent = list(head)
+        length = sum(len(step) for step in sent if isinstance(step, steps.Data))
+        return steps.at(sent, place(length, self.offset, self.fraction), _silence(self.seconds))
+
+
+@dataclass(frozen=True)
+class HeaderDrip(Fault, name="header-drip", numbers=(36,), group="timing"):
+    """The head comes a byte at a time, one every `interval_s`; the body, should it come to that, at full speed."""
+
+    interval_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.interval_s <= 0:
+            raise ValueError("fault 'header-drip': interval_s is more than 0")
+
+    def answer(self, request: Request, serve: Serve) -> Answer:
+        """Never silent for longer than that, and no header line for a long while."""
+        return serve(request).with_head_bent(lambda head: steps.bytewise(head, self.interval_s))
 
 
 def _silence(seconds: float | None) -> steps.Step:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fakes.faults import FAULTS as FAULTS_KNOWN
 from fakes.faults import fault_from_dict as from_json
 from fallback import Settings, StoppedError, StorageError, sync
 from fallback.events import AttemptEnded, AttemptStarted, Quarantined
@@ -20,12 +18,6 @@ if TYPE_CHECKING:
     from fakes.world import World
     from fallback import Manifest
     from fallback.events import Event
-
-ARGUMENTS: dict[str, dict[str, Any]] = {
-    "redirect": {"location": "file:///etc/passwd"},
-    "status": {"status": 502},
-}
-"""For faults that have no default."""
 
 
 def names_on_disk(settings: Settings) -> set[str]:
@@ -69,19 +61,6 @@ def test_a_failing_gateway_is_passed_over(
     summary = sync(manifest, settings=settings)
     assert summary.ok
     assert {file.source for file in summary.files} == {world.gateways[1].removeprefix("http://")}
-
-
-@pytest.mark.parametrize("name", sorted(FAULTS_KNOWN))
-def test_one_good_source_is_enough_whatever_the_first_does(
-    world: World, settings: Settings, name: str, manifest: Manifest
-) -> None:
-    """P5 and P1 against every fault the fakes can play, at its defaults."""
-    world.add("gateway1", from_json(ARGUMENTS.get(name, {}) | {"name": name}))
-    summary = sync(manifest, settings=settings)
-    assert summary.ok, summary.failures
-    for path, file in world.manifest()["tiny"]["files"].items():
-        data = (settings.models_dir / "org/tiny" / path).read_bytes()
-        assert hashlib.sha256(data).hexdigest() == file["sha256"]
 
 
 def test_corrupt_gateway_is_banned_also_in_the_next_run(

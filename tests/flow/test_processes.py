@@ -18,6 +18,7 @@ from filelock import FileLock
 from fakes.faults import fault_from_dict as from_json
 from fallback import sync
 from fallback.events import Waiting
+from tests.flow.told import ONNX, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from fakes.world import World
     from fallback import Manifest, Settings
     from fallback.events import Event
-
-ONNX = "*model.onnx"
 
 
 @pytest.fixture(name="start")
@@ -77,10 +76,7 @@ def test_a_waiter_takes_over_when_the_holder_is_killed(
     """Fault 102: at once, not after the lock's timeout; and it goes on where the other was."""
     rule = world.add("gateway1", from_json({"name": "stall", "offset": 2_000_000}), path=ONNX)
     holder = start()
-    ends_at = time.monotonic() + 20
-    while not any(entry.bytes_sent >= 2_000_000 for entry in world.journal.entries()):
-        assert time.monotonic() < ends_at
-        time.sleep(0.02)
+    until(lambda: any(entry.bytes_sent >= 2_000_000 for entry in world.journal.entries()))
     waiter = start()
     time.sleep(1)
     assert waiter.poll() is None
@@ -103,10 +99,7 @@ def test_a_stopped_holder_is_waited_for_only_so_long(
     """Fault 103: after lock_timeout_s a waiter gets the file beside the one who does not move."""
     rule = world.add("gateway1", from_json({"name": "stall", "offset": 2_000_000}), path=ONNX, first=1)
     holder = start()
-    ends_at = time.monotonic() + 20
-    while not any(entry.bytes_sent >= 2_000_000 for entry in world.journal.entries()):
-        assert time.monotonic() < ends_at
-        time.sleep(0.02)
+    until(lambda: any(entry.bytes_sent >= 2_000_000 for entry in world.journal.entries()))
     holder.send_signal(signal.SIGSTOP)
     try:
         told: list[Event] = []

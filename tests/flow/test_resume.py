@@ -8,16 +8,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from fakes.faults import fault_from_dict as from_json
 from fallback import StoppedError, sync
-from fallback.adoption import found
-from fallback.events import AttemptEnded, AttemptStarted
+from fallback.events import AttemptStarted
+from tests.flow.told import ONNX, here, offsets, only, outcomes, partials, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,37 +27,6 @@ if TYPE_CHECKING:
     from fallback.events import Event
 
 SIZE = 3_000_000
-ONNX = "*model.onnx"
-
-
-def offsets(told: list[Event]) -> list[tuple[str, int]]:
-    """(layer, offset) of each attempt at the large file."""
-    return [
-        (event.layer, event.offset)
-        for event in told
-        if isinstance(event, AttemptStarted) and event.path.endswith("onnx")
-    ]
-
-
-def outcomes(told: list[Event]) -> list[str]:
-    return [
-        event.outcome for event in told if isinstance(event, AttemptEnded) and event.path.endswith("onnx")
-    ]
-
-
-def partials(settings: Settings) -> list[Path]:
-    return sorted(
-        path for path in settings.models_dir.rglob(".*") if found(path) and path.suffix == ".partial"
-    )
-
-
-def only(settings: Settings, *gateways: int) -> Settings:
-    """With these gateways (from 1), in this order, and no Hub but one that refuses."""
-    return replace(
-        settings,
-        gateways=tuple(settings.gateways[number - 1] for number in gateways),
-        hf_endpoint="http://127.0.0.1:9",
-    )
 
 
 def leave_partial(world: World, settings: Settings, manifest: Manifest) -> Path:
@@ -145,60 +113,6 @@ def test_a_whole_partial_needs_no_request(world: World, settings: Settings, mani
     assert [file.bytes_received for file in summary.files] == [0, 0]
 
 
-def test_a_splice_of_two_sources_blames_nobody_and_is_then_avoided(
-    world: World, settings: Settings, manifest: Manifest, all_right: Callable[[], bool]
-) -> None:
-    """One breaks off, the other is wrong in ranges only: after one mismatch bytes of two are not mixed again."""
-    world.add("gateway1", from_json({"name": "truncate", "offset": 1_200_000}), path=ONNX, first=1)
-    world.add("gateway1", from_json({"name": "status", "status": 500}), path=ONNX, nth=2)
-    world.add("gateway2", from_json({"name": "other-file"}), path=ONNX)
-    told: list[Event] = []
-    assert sync(manifest, settings=only(settings, 1, 2), observer=told.append).ok
-    assert all_right()
-    assert outcomes(told)[:3] == ["interrupted", "unavailable", "spliced"]
-    assert outcomes(told).count("spliced") == 1
-    assert outcomes(told)[-1] == "delivered"
-
-
-def test_a_range_answered_with_everything_starts_from_zero(
-    world: World, settings: Settings, manifest: Manifest, all_right: Callable[[], bool]
-) -> None:
-    """Fault 70: 200 to a Range is never appended."""
-    world.add("gateway1", from_json({"name": "truncate", "offset": 1_500_000}), path=ONNX, first=1)
-    world.add("gateway1", from_json({"name": "range-ignored"}), path=ONNX)
-    told: list[Event] = []
-    assert sync(manifest, settings=only(settings, 1), observer=told.append).ok
-    assert outcomes(told) == ["interrupted", "delivered"]
-    assert all_right()
-
-
-def cut_then(world: World, fault: dict[str, Any]) -> None:
-    world.add("gateway1", from_json({"name": "truncate", "offset": 1_500_000}), path=ONNX, first=1)
-    world.add("gateway1", from_json(fault), path=ONNX, nth=2)
-
-
-@pytest.mark.parametrize("honest", [True, False])
-def test_a_206_from_a_wrong_place_is_never_spliced_in(
-    world: World, settings: Settings, manifest: Manifest, all_right: Callable[[], bool], *, honest: bool
-) -> None:
-    """Fault 71, with one source alone: asked once more from zero, without Range."""
-    cut_then(world, {"name": "wrong-start", "shift": 100, "honest": honest})
-    told: list[Event] = []
-    assert sync(manifest, settings=replace(only(settings, 1), gateway_attempts=3), observer=told.append).ok
-    assert outcomes(told)[:2] == ["interrupted", "malformed" if honest else "spliced"]
-    assert offsets(told)[-1] == ("ipfs", 0)
-    assert all_right()
-
-
-def test_a_416_for_bytes_that_are_missing_starts_from_zero(
-    world: World, settings: Settings, manifest: Manifest, all_right: Callable[[], bool]
-) -> None:
-    """Fault 26, with one source alone."""
-    cut_then(world, {"name": "status", "status": 416})
-    assert sync(manifest, settings=replace(only(settings, 1), gateway_attempts=3)).ok
-    assert all_right()
-
-
 def command(world: World, settings: Settings, tmp_path: Path) -> tuple[list[str], dict[str, str]]:
     """The real command line for these settings."""
     path = tmp_path / "manifest.json"
@@ -208,19 +122,6 @@ def command(world: World, settings: Settings, tmp_path: Path) -> tuple[list[str]
     for gateway in settings.gateways:
         given += ["--gateway", gateway]
     return given, {**os.environ, "FALLBACK_TIMEOUT_S": "20", "FALLBACK_RESERVE_BYTES": "0"}
-
-
-def here(settings: Settings) -> list[int]:
-    """Bytes of each partial."""
-    return [path.stat().st_size for path in partials(settings) if path.exists()]
-
-
-def until(what: Callable[[], bool], seconds: float = 20) -> None:
-    """Wait for it, or fail."""
-    ends_at = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < ends_at, "it did not come to pass"
-        time.sleep(0.01)
 
 
 def test_after_sigkill_the_next_run_goes_on(

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fakes.faults import FAULTS
 from fakes.faults import fault_from_dict as from_json
 from fallback import sync
 from fallback.events import AttemptEnded, AttemptStarted
+from tests.flow.told import ONNX, outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,6 @@ TIMEOUT_S = 0.5
 SLACK_S = 0.7
 """A tick of the watchdog, a busy machine, and the answer of the next source."""
 
-ONNX = "*model.onnx"
 BEFORE_A_BYTE: list[dict[str, Any]] = [
     {"name": "hang"},
     {"name": "accept-silent"},
@@ -53,8 +52,6 @@ def test_a_source_that_stands_still_is_left_within_its_window(
     fault: dict[str, Any],
 ) -> None:
     """Each attempt at it ends within timeout_s, and another source has the file soon after."""
-    if fault["name"] not in FAULTS:
-        pytest.skip("the fakes cannot play it yet")
     path = "*" if fault["name"].startswith("accept") else ONNX
     world.add("gateway1", from_json(fault), path=path)
     told: list[Event] = []
@@ -150,12 +147,6 @@ def test_an_endless_body_ends_at_the_promised_size(
     assert sync(manifest, settings=settings, observer=told.append).ok
     assert outcomes(told) == ["delivered"]
     assert all_right()
-
-
-def outcomes(told: list[Event]) -> list[str]:
-    return [
-        event.outcome for event in told if isinstance(event, AttemptEnded) and event.path.endswith("onnx")
-    ]
 
 
 def host(world: World, number: int) -> str:

@@ -66,6 +66,9 @@ class TestJson:
             ({"name": "redirect"}, "location"),
             ({"name": "status", "status": 100}, "200 to 999"),
             ({"name": "dribble", "bytes_per_s": 0}, "more than 0"),
+            ({"name": "header-drip", "interval_s": 0}, "more than 0"),
+            ({"name": "informational-flood", "status": 101}, "status is Literal[100, 103], not 101"),
+            ({"name": "cut-every", "bytes": 0}, "1 or more"),
         ],
     )
     def test_what_is_wrong_is_said(self, document: Any, says: str) -> None:
@@ -160,6 +163,18 @@ class TestStatus:
         heard = talk(big)
         assert (heard.status, heard.body, heard.end) == (status, b"", "fin")
 
+    def test_reset_content_has_no_body_and_says_so(self, world: World, big: str, talk: Talk) -> None:
+        world.add("gateway1", faults.Status(205))
+        heard = talk(big)
+        assert (heard.status, heard.headers["content-length"], heard.body) == (205, "0", b"")
+
+    def test_partial_content_can_be_claimed_of_nothing(self, world: World, big: str, talk: Talk) -> None:
+        """206 without Content-Range, to a request without Range."""
+        world.add("gateway1", faults.Status(206, body="partial?"))
+        heard = talk(big)
+        assert (heard.status, heard.body) == (206, b"partial?")
+        assert "content-range" not in heard.headers
+
     @pytest.mark.parametrize("value", [3, 0, -1, 1_000_000_000, "soon"])
     def test_retry_after_is_sent_as_given(self, world: World, big: str, talk: Talk, value: int | str) -> None:
         world.add("gateway1", faults.Status(429, retry_after=value))
@@ -204,6 +219,37 @@ class TestRedirect:
     def test_to_another_server_works(self, world: World, big: str, content: bytes) -> None:
         world.add("gateway1", faults.Redirect(world.gateways[1] + "{path}"))
         assert requests.get(big, timeout=5).content == content
+
+    def test_the_journal_says_which_credentials_followed_a_redirect(
+        self, world: World, big: str, content: bytes, talk: Talk
+    ) -> None:
+        """The same path at another server; a cookie may be set on the way; what arrives there is in its entry."""
+        headers = {"Set-Cookie": "session=1; Path=/"}
+        world.add("gateway1", faults.Redirect(world.gateways[1] + "{path}", headers=headers))
+        heard = talk(big, "Authorization: Bearer t")
+        assert heard.headers["set-cookie"] == "session=1; Path=/"
+        location = heard.headers["location"]
+        assert talk(location, "Authorization: Bearer t", "Cookie: session=1").body == content
+        assert talk(location).body == content
+        first, told, silent = world.journal
+        assert (first.server, first.headers["authorization"]) == ("gateway1", "Bearer t")
+        assert (told.server, told.headers["authorization"]) == ("gateway2", "Bearer t")
+        assert told.to_dict()["headers"]["cookie"] == "session=1"
+        assert {"authorization", "cookie"}.isdisjoint(silent.headers)
+
+    def test_a_signature_that_expires_between_two_ranges(
+        self, world: World, content: bytes, talk: Talk
+    ) -> None:
+        """The CDN refuses one request in its own words; the original URL leads to a good one again."""
+        world.add("cdn", faults.ExpiredSignature(), nth=2)
+        url = f"{world.hub}/org/tiny/resolve/main/onnx/big%20one.bin"
+        signed = talk(url).headers["location"]
+        assert talk(signed, "Range: bytes=0-99").body == content[:100]
+        heard = talk(signed, "Range: bytes=100-199")
+        assert (heard.status, b"Request has expired" in heard.body) == (403, True)
+        assert heard.headers["content-type"] == "application/xml"
+        again = talk(url).headers["location"]
+        assert talk(again, "Range: bytes=100-199").body == content[100:200]
 
     def test_a_loop_never_ends(self, world: World, big: str) -> None:
         world.add("gateway1", faults.RedirectLoop())
@@ -401,6 +447,44 @@ class TestTiming:
         world.add("gateway1", faults.Stall(seconds=0.2))
         assert talk(big, timeout=0.1).body == content[:20_000]
         assert talk(big, timeout=5).body == content
+
+    def test_header_stall(self, world: World, big: str, talk: Talk) -> None:
+        """A head that is never whole has no status in the journal."""
+        world.add("gateway1", faults.HeaderStall(offset=40))
+        heard = talk(big, timeout=0.15)
+        assert (heard.end, len(heard.data), heard.data[:17]) == ("silent", 40, b"HTTP/1.1 200 OK\r\n")
+        assert (end_of(world), world.journal[-1].status, world.journal[-1].bytes_sent) == ("held", None, 0)
+
+    def test_header_stall_in_the_middle_and_before_the_last_byte(
+        self, world: World, big: str, content: bytes, talk: Talk
+    ) -> None:
+        whole = len(talk(big).head) + 4
+        for fault, sent in (
+            (faults.HeaderStall(), whole // 2),
+            (faults.HeaderStall(offset=-1), whole - 1),
+        ):
+            world.clear()
+            world.add("gateway1", fault)
+            assert len(talk(big, timeout=0.15).data) == sent
+        world.clear()
+        world.add("gateway1", faults.HeaderStall(seconds=0.2))
+        assert talk(big).body == content
+        assert (world.journal[-1].status, world.journal[-1].seconds >= 0.2) == (200, True)
+
+    def test_header_drip(self, world: World, big: str, content: bytes, talk: Talk) -> None:
+        """A pause after every byte of the head, none in the body."""
+        world.add("gateway1", faults.HeaderDrip(interval_s=0.0005))
+        started = time.monotonic()
+        heard = talk(big)
+        assert (heard.status, heard.body) == (200, content)
+        assert time.monotonic() - started >= 0.0005 * len(heard.head)
+        assert (end_of(world), world.journal[-1].status) == ("complete", 200)
+
+    def test_header_drip_is_a_byte_at_a_time(self, world: World, big: str, talk: Talk) -> None:
+        world.add("gateway1", faults.HeaderDrip(interval_s=30))
+        heard = talk(big, timeout=0.15)
+        assert (heard.data, heard.end) == (b"H", "silent")
+        assert (end_of(world), world.journal[-1].status) == ("client-closed", None)
 
     def test_dribble(self, world: World, big: str, content: bytes, talk: Talk) -> None:
         world.add("gateway1", faults.Dribble(bytes_per_s=100_000, offset=10_000))

@@ -40,6 +40,8 @@ def test_counts() -> None:
     assert strikes(Rule("*", Corrupt(), first=2), 4) == [True, True, False, False]
     assert strikes(Rule("*", Corrupt(), nth=3), 4) == [False, False, True, False]
     assert strikes(Rule("*", Corrupt(), first=0), 2) == [False, False]
+    assert strikes(Rule("*", Corrupt(), after=2), 4) == [False, False, True, True]
+    assert strikes(Rule("*", Corrupt(), first=3, after=1), 4) == [False, True, True, False]
 
 
 def test_a_count_counts_only_what_it_aims_at() -> None:
@@ -87,10 +89,12 @@ def test_removing_and_replacing() -> None:
     [
         ({"fault": Refused(), "path": "*.onnx"}, "whole server"),
         ({"fault": Refused(), "first": 1}, "whole server"),
+        ({"fault": Refused(), "after": 0}, "whole server"),
         ({"fault": Refused(), "probability": 0.0}, "whole server"),
         ({"fault": AcceptReset(), "method": "GET"}, "before any request"),
         ({"fault": Corrupt(), "probability": 2}, "0 to 1"),
-        ({"fault": Corrupt(), "first": -1}, "first counts from 0"),
+        ({"fault": Corrupt(), "first": -1}, "count from 0"),
+        ({"fault": Corrupt(), "after": -1}, "count from 0"),
         ({"fault": Corrupt(), "nth": 0}, "nth from 1"),
     ],
 )
@@ -100,7 +104,9 @@ def test_aims_that_make_no_sense(fields: dict[str, Any], says: str) -> None:
 
 
 def test_json_there_and_back() -> None:
-    rule = Rule("gateway*", Stall(offset=3), path="*.onnx", method="GET", first=2, probability=0.5, seed=3)
+    rule = Rule(
+        "gateway*", Stall(offset=3), path="*.onnx", method="GET", first=2, probability=0.5, seed=3, after=1
+    )
     assert rule_from_dict(rule.to_dict()) == rule
     short = Rule("hub", Refused())
     assert short.to_dict() == {"server": "hub", "fault": {"name": "refused"}}
@@ -113,9 +119,13 @@ def test_json_there_and_back() -> None:
         ([], 'with "server" and "fault"'),
         ({"server": "hub"}, 'with "server" and "fault"'),
         ({"server": "hub", "fault": {"name": "x"}}, "no fault is called"),
-        ({"server": "hub", "fault": {"name": "hang"}, "nht": 1}, "no field 'nht'; known: fault, first"),
+        (
+            {"server": "hub", "fault": {"name": "hang"}, "nht": 1},
+            "no field 'nht'; known: after, fault, first",
+        ),
         ({"server": 1, "fault": {"name": "hang"}}, "server is str, not 1"),
         ({"server": "hub", "fault": {"name": "hang"}, "first": True}, "first is int, not True"),
+        ({"server": "hub", "fault": {"name": "hang"}, "after": "1"}, "after is int, not '1'"),
         ({"server": "hub", "fault": {"name": "hang"}, "probability": "x"}, "probability is a number"),
     ],
 )

@@ -57,6 +57,13 @@ def test_slowly_takes_the_time_that_the_rate_says(data: list[bytes], rate: float
     assert abs(seconds - slow / rate) < 1e-6
 
 
+@given(DATA)
+def test_bytewise_pauses_after_every_byte(data: list[bytes]) -> None:
+    made = list(steps.bytewise(data, 2))
+    assert joined(made) == b"".join(data)
+    assert made[1::2] == [Pause(2)] * len(b"".join(data))
+
+
 def test_pieces_are_views_of_a_bounded_size() -> None:
     data = bytes(steps.PIECE * 2 + 1)
     made = list(steps.pieces(memoryview(data)))
@@ -73,6 +80,8 @@ def test_other_steps_pass_through_everything() -> None:
         steps.inverted(before),
         steps.slowly(before, 10),
         steps.chunked(before),
+        steps.bytewise(before, 2),
+        steps.mapped(before, bytes.upper),
     ):
         assert pause in list(made)
 

@@ -1,0 +1,58 @@
+"""Peak memory does not grow with the file."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fakes.world import World
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MARGIN_KIB = 24 << 10
+"""Buffers of a MiB on the way, and what an allocator keeps: a fortieth of the smaller of the two files."""
+
+CHILD = """
+import re, sys
+from pathlib import Path
+from fallback import Manifest, Settings, sync
+path, folder, gateway, mode = sys.argv[1:]
+settings = Settings(models_dir=folder, gateways=(gateway,), hf_endpoint="http://127.0.0.1:9", reserve_bytes=0)
+summary = sync(Manifest.load(path), settings=settings, rehash=mode == "rehash")
+assert summary.ok, summary.failures
+print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+"""
+
+
+def peak_kib(size: int, tmp_path: Path, *, rehash: bool) -> int:
+    """Peak resident memory of a process that syncs one file of `size` bytes, or hashes it again.
+
+    From proc: the kernel's ru_maxrss would count what our own process held when it forked.
+    """
+    models = {"one": {"type": "stt", "dir": "one", "files": {"model.bin": {"size": size}}}}
+    with World(models, size="full", gateways=1) as world:
+        manifest = tmp_path / f"{size}.json"
+        manifest.write_text(json.dumps(world.manifest()))
+        command = [sys.executable, "-c", CHILD, str(manifest), str(tmp_path / f"{size}"), world.gateways[0]]
+        for mode in ["sync", "rehash"] if rehash else ["sync"]:
+            done = subprocess.run([*command, mode], check=True, capture_output=True, text=True, timeout=300)
+    return int(done.stdout)
+
+
+@pytest.mark.parametrize("rehash", [False, True], ids=["sync", "rehash"])
+def test_memory_is_flat_to_200_mb(tmp_path: Path, *, rehash: bool) -> None:
+    small, large = (peak_kib(size, tmp_path, rehash=rehash) for size in (1_000_000, 200_000_000))
+    assert large - small < MARGIN_KIB, (small, large)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(900)
+def test_memory_is_flat_to_2_gb(tmp_path: Path) -> None:
+    small, large = (peak_kib(size, tmp_path, rehash=False) for size in (1_000_000, 2_000_000_000))
+    print(f"peak: {small} KiB for 1 MB, {large} KiB for 2 GB")
+    assert large - small < MARGIN_KIB, (small, large)
