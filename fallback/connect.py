@@ -114,7 +114,13 @@ class _Told(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         self._watch.reading()
-        count: int | None = self._raw.readinto(buffer)
+        try:
+            count: int | None = self._raw.readinto(buffer)
+        except OSError as error:
+            if self._watch.phase != "body":
+                raise
+            # An end, not an error: a buffered read that fails throws away what it had received.
+            self._watch.broke, count = error, 0
         self._watch.received(count or 0)
         return count
 

@@ -138,9 +138,19 @@ class Head:
 
     @property
     def content_length(self) -> int | None:
-        """Bytes of body that were announced."""
-        text = self.headers.get("content-length", "")
-        return int(text) if NUMBER.fullmatch(text) else None
+        """Bytes of body that were announced; None if none were, or it cannot be read."""
+        told = {text.strip() for text in self.headers.get("content-length", "").split(",")}
+        [text, *others] = told
+        return int(text) if not others and NUMBER.fullmatch(text) else None
+
+    @property
+    def framed(self) -> bool:
+        """Whether it is clear where the body ends: a length that is none makes it unclear (RFC 9112, 6.3)."""
+        return (
+            self.content_length is not None
+            or "content-length" not in self.headers
+            or "transfer-encoding" in self.headers
+        )
 
     @property
     def content_range(self) -> ContentRange | None:

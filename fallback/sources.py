@@ -192,6 +192,8 @@ def judge(source: Source, request: Request, head: Head, file: File, now: float) 
         return request.offset
     if head.status not in {200, 206}:
         raise Failed(_refusal(source, head, now))
+    if not head.framed:
+        raise Failed(Malformed(f"a Content-Length that is none: {head.headers['content-length'][:40]!r}"))
     if head.encoded:
         raise Failed(
             Malformed(f"encoded as {head.headers['content-encoding']!r} though identity was asked for")

@@ -73,7 +73,7 @@ class Answer:
                 else:
                     data = raw.read(min(left, PIECE, max(DRAIN, int(rate / 4))))
             except FOREIGN as error:
-                raise Failed(translate(error, watch)) from error
+                raise Failed(translate(watch.broke or error, watch)) from error
             if not data:
                 break
             left -= len(data)
@@ -81,6 +81,8 @@ class Answer:
             yield data
         if watch.killed:
             raise Failed(_killed(watch))
+        if watch.broke is not None and left > 0:
+            raise Failed(translate(watch.broke, watch))
 
     def excerpt(self) -> str:
         """The first KiB of an error's body, for people and for what only a text tells."""
@@ -169,8 +171,10 @@ class Transport:
                 request.url, headers=request.headers(), stream=True, allow_redirects=False, timeout=None
             )
         headers = {name.lower(): value for name, value in response.headers.items()}
-        head = Head(response.status_code, headers, request.url)
-        return Answer(head, response, watch)
+        if watch.killed:  # where a head was cut off looks like its end
+            response.close()
+            raise Failed(_killed(watch))
+        return Answer(Head(response.status_code, headers, request.url), response, watch)
 
 
 def translate(error: BaseException, watch: Watch) -> Outcome:

@@ -45,6 +45,8 @@ class Watch:
         self.limits = limits
         self.phase: Phase = "connect"
         self.killed: str | None = None
+        self.broke: OSError | None = None
+        """What ended the body before its end, if the connection did not just close."""
         self.reused = False
         """The connection had served an answer before: it may have gone stale (fault 8)."""
         self._since = time.monotonic()

@@ -104,7 +104,7 @@ def test_a_stopped_holder_is_waited_for_only_so_long(
     try:
         told: list[Event] = []
         assert sync(manifest, settings=replace(settings, lock_timeout_s=0.3), observer=told.append).ok
-        assert [event.source for event in told if isinstance(event, Waiting)] == ["another process"]
+        assert "another process" in [event.source for event in told if isinstance(event, Waiting)]
         assert all_right()
     finally:
         world.remove(rule)

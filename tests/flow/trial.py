@@ -114,14 +114,21 @@ def _disk(path: Path, manifest: Manifest) -> str:
 def main(names: list[str]) -> None:
     """Print the table, and write it to out/faults.json."""
     rows = []
+    print(f"{'no.':<42} {'fault':<20} {'second':<7} exit disk   requests seconds     bytes")
     for name in names or sorted(FAULTS, key=lambda name: FAULTS[name].numbers):
         for second_source in (False, True):
             row = trial(name, second_source=second_source)
             rows.append(row)
+            print(
+                f"{row.numbers:<42} {row.fault:<20} {'yes' if second_source else 'no':<7} {row.exit:<4} "
+                f"{row.disk:<6} {row.requests:>8} {row.seconds:>7.2f} {row.bytes:>9}",
+                flush=True,
+            )
     out = Path("out/faults.json")
     out.parent.mkdir(exist_ok=True)
     out.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
     wrong = [row for row in rows if row.disk == "WRONG" or (row.second_source and row.exit != 0)]
+    print(f"{len(rows)} rows, {len(wrong)} of them not as they must be; written to {out}")
     sys.exit(bool(wrong))
 
 
