@@ -22,7 +22,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from fallback.outcome import Failed, Unreachable
+from fallback.outcome import Failed, Malformed, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from fallback.watchdog import Watch
 
 _current = threading.local()
+PRIVATE = "redirect refused: from a public host to a private address"
 
 Address = tuple[Any, Any, int, str, Any]
 """One answer of `socket.getaddrinfo`."""
@@ -80,9 +81,11 @@ def connect(host: str, port: int, watch: Watch) -> socket.socket:
     """A TCP connection to the first address that answers; each gets its share of the budget.
 
     Raises:
-        Failed: Unreachable, with the last address's reason.
+        Failed: Unreachable, with the last address's reason; Malformed, if none of them is permitted.
     """
-    addresses = resolve(host, port, watch)
+    addresses = [each for each in resolve(host, port, watch) if _is_permitted(each[4][0], watch)]
+    if not addresses:
+        raise Failed(Malformed(PRIVATE))
     ends_at = time.monotonic() + watch.limits.connect_s
     reason = "it has no address"
     for index, (family, kind, protocol, _name, address) in enumerate(addresses):
@@ -99,8 +102,13 @@ def connect(host: str, port: int, watch: Watch) -> socket.socket:
             continue
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(None)  # from here on the watchdog keeps the time
+        watch.peer = address[0]
         return sock
     raise Failed(Unreachable(f"no connection to {host}: {reason}"))
+
+
+def _is_permitted(address: str, watch: Watch) -> bool:
+    return watch.limits.permitted is None or watch.limits.permitted(address)
 
 
 class _Told(io.RawIOBase):
@@ -163,6 +171,9 @@ class _Watched(HTTPConnection):
         if self.sock is not None:
             watch.attach(self.sock)
             watch.reused = not self._fresh
+            watch.peer = self.sock.getpeername()[0]
+            if not _is_permitted(watch.peer, watch):
+                raise Failed(Malformed(PRIVATE))
         super().putrequest(*args, **kwargs)
 
     def getresponse(self) -> Any:

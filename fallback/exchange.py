@@ -6,6 +6,7 @@ is parsed strictly and bounded here; what cannot be parsed counts as not said.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC
@@ -54,6 +55,12 @@ def usable(url: str) -> bool:
     except ValueError:
         return False
     return whole and all(0x20 < ord(char) < 0x7F for char in url)
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is reachable from anywhere: not loopback, link-local or a private network's."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    return (getattr(ip, "ipv4_mapped", None) or ip).is_global
 
 
 def without_query(url: str) -> str:

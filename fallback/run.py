@@ -181,8 +181,10 @@ class _Network:
         self._lock = threading.Lock()
 
     def __call__(self) -> Transport:
-        from fallback.transport import Transport  # noqa: PLC0415 - see the class
+        from fallback.exchange import is_public  # noqa: PLC0415 - see the class
+        from fallback.transport import Transport  # noqa: PLC0415
 
+        anywhere = self._settings.allow_private_redirects
         with self._lock:
             if self._transport is None:
                 self._transport = Transport(
@@ -190,6 +192,7 @@ class _Network:
                     timeout_s=self._settings.timeout_s,
                     connections=self._settings.jobs,
                     stop=self._stop.is_set,
+                    is_public=(lambda _address: False) if anywhere else is_public,
                 )
             return self._transport
 

@@ -91,6 +91,11 @@ class Settings:
     max_wait_s: float = _set(
         60.0, "s", "longest pause before a source is asked again; caps Retry-After", low=0
     )
+    allow_private_redirects: bool = _set(
+        False,  # noqa: FBT003 - a default
+        "flag",
+        "follow a public host's redirect to a private address",
+    )
     jobs: int = _set(4, "count", "files at a time", low=1)
     lock_timeout_s: float = _set(
         600.0, "s", "how long another process may take over a file before it is got beside it", low=0

@@ -11,6 +11,7 @@ from __future__ import annotations
 import http.client
 import ssl
 import time
+from dataclasses import replace
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Self
 
@@ -21,7 +22,7 @@ from urllib3.exceptions import HTTPError
 
 from fallback.connect import WatchedAdapter, under
 from fallback.errors import StoppedError
-from fallback.exchange import Head
+from fallback.exchange import Head, is_public
 from fallback.outcome import Failed, Interrupted, Malformed, Unavailable, Unreachable
 from fallback.watchdog import WATCHDOG, Limits
 
@@ -49,10 +50,10 @@ FOREIGN = (RequestException, HTTPError, http.client.HTTPException, OSError, Valu
 
 
 class Answer:
-    """A response whose head has come; its body is read once, by one thread."""
+    """A response whose head has come, from `peer`'s address; its body is read once, by one thread."""
 
     def __init__(self, head: Head, response: requests.Response, watch: Watch) -> None:
-        self.head = head
+        self.head, self.peer = head, watch.peer
         self._response = response
         self._watch = watch
 
@@ -111,12 +112,23 @@ class Answer:
 
 
 class Transport:
-    """Connections kept for a run, shared by its workers."""
+    """Connections kept for a run, shared by its workers.
+
+    A public host's redirects are followed to addresses that `is_public` accepts, and to no others
+    (fault 68: a page of somebody else's must not make us ask this machine's network).
+    """
 
     def __init__(
-        self, *, connect_timeout_s: float, timeout_s: float, connections: int, stop: Callable[[], bool]
+        self,
+        *,
+        connect_timeout_s: float,
+        timeout_s: float,
+        connections: int,
+        stop: Callable[[], bool],
+        is_public: Callable[[str], bool] = is_public,
     ) -> None:
         self._connect_s, self._quiet_s, self._stop = connect_timeout_s, timeout_s, stop
+        self._is_public = is_public
         self._session = requests.Session()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.headers.clear()
@@ -139,6 +151,8 @@ class Transport:
             answer = self._exchange(request, limits)
             if answer.head.location is None:
                 return answer
+            if self._is_public(answer.peer):
+                limits = replace(limits, permitted=self._is_public)
             with answer:
                 request = request.redirected(answer.head.location)
                 if (answer.head.content_length or DRAIN) < DRAIN:

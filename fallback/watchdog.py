@@ -36,6 +36,8 @@ class Limits:
     ends_at: float | None = None
     stop: Callable[[], bool] | None = None
     """Whether the run is to end now."""
+    permitted: Callable[[str], bool] | None = None
+    """Which addresses may be connected to; None: all."""
 
 
 class Watch:
@@ -49,6 +51,8 @@ class Watch:
         """What ended the body before its end, if the connection did not just close."""
         self.reused = False
         """The connection had served an answer before: it may have gone stale (fault 8)."""
+        self.peer = ""
+        """The address at the other end."""
         self._since = time.monotonic()
         self._received = 0
         self._samples: deque[tuple[float, int]] = deque()

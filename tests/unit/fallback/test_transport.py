@@ -16,7 +16,7 @@ import urllib3.exceptions
 from werkzeug import Response
 
 from fallback.errors import StoppedError
-from fallback.exchange import Request
+from fallback.exchange import Request, is_public
 from fallback.outcome import Failed, Interrupted, Malformed, Outcome, Unavailable, Unreachable
 from fallback.transport import FOREIGN, MAX_REDIRECTS, Transport, translate
 from fallback.watchdog import Limits, Watch
@@ -240,3 +240,65 @@ def test_no_foreign_error_is_missing(kind: type[BaseException], phase: str) -> N
         with contextlib.suppress(AttributeError):
             setattr(error, name, KINDS_NEED.get((kind.__module__.split(".")[0], name), b""))
     assert isinstance(translate(error, watch), Outcome)
+
+
+@pytest.fixture(name="split")
+def _split() -> Iterator[Transport]:
+    """One for which of all loopback addresses only 127.0.0.1 is public."""
+    transport = Transport(
+        connect_timeout_s=0.5,
+        timeout_s=0.4,
+        connections=4,
+        stop=lambda: False,
+        is_public=lambda address: address == "127.0.0.1",
+    )
+    yield transport
+    transport.close()
+
+
+@pytest.fixture(name="private")
+def _private() -> str:
+    """A server at an address that `split` takes for private."""
+    listener = socket.create_server(("127.0.0.2", 0))
+
+    def accept() -> None:
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+
+    threading.Thread(target=accept, daemon=True).start()
+    return f"http://127.0.0.2:{listener.getsockname()[1]}/"
+
+
+def test_a_public_host_does_not_send_us_into_a_private_network(
+    split: Transport, httpserver: HTTPServer, private: str
+) -> None:
+    """Fault 68: the redirect is refused before a byte is sent there; asked directly, the place is fine."""
+    assert get(split, private) == b"hi"
+    httpserver.expect_request("/out").respond_with_response(
+        Response(status=302, headers={"Location": private})
+    )
+    outcome = failure(split, httpserver.url_for("/out").replace("localhost", "127.0.0.1"))
+    assert isinstance(outcome, Malformed)
+    assert "private" in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("1.1.1.1", True),
+        ("2606:4700::1111", True),
+        ("127.0.0.1", False),
+        ("::1", False),
+        ("10.1.2.3", False),
+        ("169.254.169.254", False),
+        ("fe80::1%eth0", False),
+        ("::ffff:192.168.0.1", False),
+        ("::ffff:1.1.1.1", True),
+        ("100.64.0.1", False),
+    ],
+)
+def test_which_addresses_are_public(address: str, *, public: bool) -> None:
+    assert is_public(address) is public
