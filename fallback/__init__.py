@@ -3,7 +3,8 @@
     from fallback import sync
     summary = sync()
 
-`sync` makes a folder match a manifest, `fetch` gets one file, `check_files` hashes all again. Names are loaded when they are first
+`sync` makes a folder match a manifest, `fetch` gets one file, `check_files` hashes all again,
+`manifest_from_dir` and `manifest_from_hub` make a manifest. Names are loaded when they are first
 used (PEP 562): importing this package, or `fallback.ipfs`, loads no HTTP library.
 """
 
@@ -13,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fallback.author import manifest_from_dir, manifest_from_hub
     from fallback.download import FileResult
     from fallback.engine import FileFailure, Summary, fetch, load_manifest, sync
     from fallback.errors import (
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     )
     from fallback.events import Event, Observer, as_json, engine_progress
     from fallback.manifest import File, Manifest, Model
+    from fallback.merge import add_to_manifest
     from fallback.report import Checked, check_files
     from fallback.settings import Settings
 
@@ -49,20 +52,25 @@ __all__ = [
     "Summary",
     "UnavailableError",
     "UnknownModelError",
+    "add_to_manifest",
     "as_json",
     "check_files",
     "engine_progress",
     "fetch",
     "load_manifest",
+    "manifest_from_dir",
+    "manifest_from_hub",
     "sync",
 ]
 
 _HOMES = {
+    **dict.fromkeys(["manifest_from_dir", "manifest_from_hub"], "author"),
     "FileResult": "download",
     **dict.fromkeys(["FileFailure", "Summary", "fetch", "load_manifest", "sync"], "engine"),
     **dict.fromkeys([name for name in __all__ if name.endswith("Error")], "errors"),
     **dict.fromkeys(["Event", "Observer", "as_json", "engine_progress"], "events"),
     **dict.fromkeys(["File", "Manifest", "Model"], "manifest"),
+    "add_to_manifest": "merge",
     **dict.fromkeys(["Checked", "check_files"], "report"),
     "Settings": "settings",
 }

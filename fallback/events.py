@@ -54,6 +54,13 @@ class FileEvent(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Listed(FileEvent):
+    """The file is in the manifest that is being made."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class CacheHit(FileEvent):
     """The file is here and proven; nothing is requested."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from fallback.cli import exits
+from fallback.cli.manifest import manifest
 from fallback.cli.metrics import metrics
 from fallback.cli.sources import sources
 from fallback.cli.status import status
@@ -42,7 +43,7 @@ def cli() -> None:
     """
 
 
-for command in (sync, get, verify, sources, status, metrics):
+for command in (sync, get, verify, sources, status, metrics, manifest):
     cli.add_command(command)
 
 

@@ -21,6 +21,7 @@ from fallback.events import (
     FileCompleted,
     FileEvent,
     FileFailed,
+    Listed,
     Progressed,
     Quarantined,
     Waiting,
@@ -105,6 +106,8 @@ def _line(event: Event) -> None:
                 f"{event.model}/{event.path}: right, {event.size} bytes from {event.source} in {event.seconds:.1f} s",
                 err=True,
             )
+        case Listed():
+            click.echo(f"{event.model}/{event.path}: {event.size} bytes", err=True)
         case Quarantined():
             click.echo(f"{event.model}/{event.path}: set aside as {event.kept}: {event.reason}", err=True)
         case Waiting():

@@ -10,7 +10,8 @@ import fallback
 PUBLIC = [
     "Checked", "ConfigError", "Event", "FallbackError", "File", "FileFailure", "FileResult", "Manifest", "ManifestError",
     "Model", "Observer", "Settings", "SettingsError", "StoppedError", "StorageError", "Summary",
-    "UnavailableError", "UnknownModelError", "as_json", "check_files", "engine_progress", "fetch", "load_manifest", "sync",
+    "UnavailableError", "UnknownModelError", "add_to_manifest", "as_json", "check_files", "engine_progress", "fetch", "load_manifest",
+    "manifest_from_dir", "manifest_from_hub", "sync",
 ]  # fmt: skip
 
 

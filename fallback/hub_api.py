@@ -1,0 +1,193 @@
+"""Asks HuggingFace's API about a repository: the commit of a revision, its files, a small file's SHA-256.
+
+For a file in LFS the list itself has the SHA-256; of any other it has git's blob id, so its bytes are
+fetched once, hashed both ways, and thrown away. A failed request is asked again by `plan` alone, and
+how much an answer may hold is bounded.
+
+Exclusions: what an answer means is `hub_answers`'s to say, nothing is kept on disk, and no file in
+LFS is fetched to prove its SHA-256: `sync` will.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import quote
+
+from fallback import hub_answers
+from fallback.errors import UnavailableError
+from fallback.events import Waiting
+from fallback.exchange import Request
+from fallback.manifest import File
+from fallback.outcome import Corrupt, Delivered, Failed, Malformed
+from fallback.plan import GiveUp, Plan, Policy, Wait
+from fallback.sources import judge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fallback.hub_answers import Entry
+    from fallback.manifest import HubRef
+    from fallback.run import Run
+    from fallback.sources import HuggingFace, Wanted
+    from fallback.transport import Answer
+
+T = TypeVar("T")
+
+MAX_LIST_BYTES = 64 << 20
+"""Of all pages of one list together: as large as a manifest may be. A page of the Hub has 0.3 MB."""
+
+MAX_PAGES = 1000
+MAX_INFO_BYTES = 16 << 20
+"""What the Hub says of a revision lists its files, too."""
+
+MAX_BLOB_BYTES = 256 << 20
+"""A file outside LFS; the Hub itself takes none above 10 MB there."""
+
+_JSON: Final = File("answer.json", size=None, sha256=None)
+"""What `judge` is told that an answer of the API is."""
+
+
+class HubApi:
+    """One Hub's API, asked within one run."""
+
+    def __init__(self, run: Run, hub: HuggingFace) -> None:
+        self._run, self._hub = run, hub
+
+    def commit(self, ref: HubRef) -> str:
+        """The commit that the revision stands for now.
+
+        Raises:
+            UnavailableError: the Hub does not say; with its reason.
+        """
+        what = f"revision {ref.revision} of {ref.repo}"
+        return self._ask(ref, what, self._url(ref, "revision"), _commit)
+
+    def tree(self, ref: HubRef) -> list[Entry]:
+        """All files below the folder; `ref.revision` is a commit, so that all pages speak of the same.
+
+        Raises:
+            UnavailableError: the Hub does not say; with its reason.
+        """
+        folder = f"/{quote(ref.path)}" if ref.path else ""
+        url: str | None = f"{self._url(ref, 'tree')}{folder}?recursive=true&expand=false"
+        found: list[Entry] = []
+        seen: set[str] = set()
+        left = MAX_LIST_BYTES
+        while url is not None:
+            seen.add(url)
+            read = functools.partial(self._page, folder=ref.path, seen=seen, limit=left)
+            entries, url, size = self._ask(ref, f"the list of files of {ref.repo}", url, read)
+            found += entries
+            left -= size
+        return found
+
+    def sha256(self, wanted: Wanted, git_id: str) -> str:
+        """The SHA-256 of a file that is not in LFS: of bytes that git's own id proves.
+
+        Raises:
+            UnavailableError: the Hub does not serve them; with its reason.
+        """
+        ref, size, request = wanted.model.huggingface, wanted.file.size, self._hub.request(wanted)
+        assert ref is not None, "a file of the Hub has a repository"
+        assert request is not None, "and so a URL there"
+        assert size is not None, "the list has each one's size"
+        if size > MAX_BLOB_BYTES:
+            reason = f"it is said to have {size} bytes outside LFS, and {MAX_BLOB_BYTES} is the most"
+            raise UnavailableError(str(wanted), [(self._hub.name, reason)])
+        read = functools.partial(_proven, size=size, git_id=git_id)
+        return self._ask(ref, str(wanted), request.url, read, file=wanted.file)
+
+    def _url(self, ref: HubRef, action: str) -> str:
+        # A revision is one segment here, too: refs/pr/1 goes as refs%2Fpr%2F1.
+        revision = quote(ref.revision, safe="")
+        return f"{self._hub.endpoint}/api/{ref.repo_type}s/{quote(ref.repo)}/{action}/{revision}"
+
+    def _ask(self, ref: HubRef, what: str, url: str, read: Callable[[Answer], T], *, file: File = _JSON) -> T:
+        """Follow the plan until `read` can make something of an answer."""
+        run, hub = self._run, self._hub
+        if run.settings.offline:
+            raise UnavailableError(what, [("network", "offline is set, nothing was requested")])
+        policy = Policy(run.settings.backoff_s, run.settings.max_wait_s, run.deadline)
+        plan = Plan.of({hub.name: run.attempts_of(hub)}, policy)
+        while True:
+            run.check()
+            step = plan.next(run.clock.now(), run.health)
+            if isinstance(step, GiveUp):
+                raise UnavailableError(what, step.reasons)
+            if isinstance(step, Wait):
+                seconds = max(0.0, step.until - run.clock.now())
+                run.emit(Waiting(ref.repo, file.path, step.source, seconds, f"{what}: {step.reason}"))
+                run.stop.wait(seconds)
+                continue
+            began = run.clock.now()
+            try:
+                value = self._exchange(ref, url, read, file)
+            except Failed as failed:
+                run.check()
+                run.note(hub, failed.outcome, began, None)
+                plan = plan.after(step, failed.outcome, run.clock.now())
+            else:
+                run.note(hub, Delivered("answered"), began, None)
+                return value
+
+    def _exchange(self, ref: HubRef, url: str, read: Callable[[Answer], T], file: File) -> T:
+        run, request = self._run, Request(url, token=self._hub.token)
+        rate = run.settings.last_source_min_rate_bytes_s  # nobody else could be asked
+        with run.transport().open(request, min_rate_bytes_s=rate, ends_in_s=run.left_s()) as answer:
+            if (outcome := hub_answers.refusal(self._hub, ref, answer.head)) is not None:
+                raise Failed(outcome)
+            judge(self._hub, request, answer.head, file, run.clock.now())
+            return read(answer)
+
+    def _page(
+        self, answer: Answer, *, folder: str, seen: set[str], limit: int
+    ) -> tuple[list[Entry], str | None, int]:
+        """One page's files, the URL of the next one, and how many bytes it had."""
+        following = hub_answers.next_page(answer.head, self._hub.endpoint)
+        if following in seen:
+            raise Failed(Malformed("the list of files leads in a circle: its next page was read before"))
+        if following is not None and len(seen) >= MAX_PAGES:
+            raise Failed(Malformed(f"the list of files has more than {MAX_PAGES} pages"))
+        document, size = _json(answer, limit)
+        return list(hub_answers.entries(document, folder)), following, size
+
+
+def _commit(answer: Answer) -> str:
+    return hub_answers.commit(_json(answer, MAX_INFO_BYTES)[0])
+
+
+def _json(answer: Answer, limit: int) -> tuple[Any, int]:
+    data = b"".join(_body(answer, limit))
+    try:
+        return json.loads(data), len(data)
+    except (ValueError, RecursionError) as error:  # ValueError: also what is not UTF-8, and int()'s limit
+        raise Failed(Malformed(f"not JSON as it should be ({error})")) from None
+
+
+def _proven(answer: Answer, *, size: int, git_id: str) -> str:
+    """The SHA-256 of a body of so many bytes that git would call so."""
+    git, sha256, seen = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False), hashlib.sha256(), 0
+    for piece in _body(answer, size):
+        git.update(piece)
+        sha256.update(piece)
+        seen += len(piece)
+    if seen != size:
+        raise Failed(Malformed(f"{seen} bytes where {size} were promised"))
+    if git.hexdigest() != git_id:
+        raise Failed(Corrupt(f"wrong bytes: git's id of them is {git.hexdigest()}, not {git_id}"))
+    return sha256.hexdigest()
+
+
+def _body(answer: Answer, limit: int) -> Iterator[bytes]:
+    """The whole body; at most one byte above `limit` is read (P3)."""
+    promised, seen = answer.head.content_length, 0
+    if promised is not None and promised > limit:
+        raise Failed(Malformed(f"the answer has {promised} bytes, and {limit} is the most"))
+    for piece in answer.pieces(limit + 1):
+        seen += len(piece)
+        if seen > limit:
+            raise Failed(Malformed(f"the answer has more than {limit} bytes"))
+        yield piece

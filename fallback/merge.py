@@ -1,0 +1,137 @@
+"""Adds models to the manifest in force, `.manifests.json` in the models folder.
+
+Read, merge, write as one step: under a lock, and only if nobody wrote meanwhile, for a lock may fail
+(P10). Who reads the file sees the old one or the new one, also after a power loss. Other models and
+the keys nobody here knows are kept. Exclusions: nothing makes a manifest (`author`), and a file that
+cannot be read as a manifest is refused, never repaired or replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from fallback.engine import MANIFEST, load_manifest
+from fallback.errors import storage
+from fallback.events import Warned
+from fallback.manifest import Manifest
+from fallback.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from fallback.events import Observer
+    from fallback.manifest import Model
+
+LOCK = "manifests.lock"
+
+
+def add_to_manifest(
+    manifest: Manifest, *, settings: Settings | None = None, observer: Observer | None = None
+) -> Path:
+    """Put the models of `manifest` into `.manifests.json`; one of the same name is replaced.
+
+    If there is no such file yet, it begins with the manifest in force, so that no model is lost by
+    adding one. `observer` is told what was replaced, and where a new file began.
+
+    Returns:
+        the file.
+
+    Raises:
+        ManifestError: the file there cannot be used, or the models cannot be in one folder together;
+            nothing was written.
+        StorageError: it cannot be written; the old one stands.
+    """
+    settings = settings or Settings.load()
+    path = settings.models_dir / MANIFEST
+    with storage(path):
+        settings.models_dir.mkdir(parents=True, exist_ok=True)
+        real = path.resolve()  # a link to a file kept elsewhere stays a link
+        with _locked(settings):
+            while True:
+                before = _mark(real)
+                old = _old(settings, real, new=before is None)
+                text = _merged(old, manifest, path).to_json()
+                if _mark(real) == before:
+                    break
+            _replace(real, text)
+    for message in _said(settings, path, old, manifest, new=before is None):
+        if observer is not None:
+            observer(Warned(message))
+    return path
+
+
+def _old(settings: Settings, path: Path, *, new: bool) -> Manifest:
+    if new:
+        return load_manifest(settings)
+    return Manifest.load(path, allow_missing_sha256=settings.unsafe_allow_missing_sha256)
+
+
+def _merged(old: Manifest, manifest: Manifest, path: Path) -> Manifest:
+    added = {model.name: model for model in manifest.models}
+    kept = [_instead(model, added.pop(model.name, None)) for model in old.models]
+    return Manifest((*kept, *added.values()), name=str(path))
+
+
+def _instead(model: Model, other: Model | None) -> Model:
+    """`other` in the place of `model`, with what somebody else wrote there and we do not know."""
+    return model if other is None else replace(other, extra={**model.extra, **other.extra})
+
+
+def _said(settings: Settings, path: Path, old: Manifest, manifest: Manifest, *, new: bool) -> Iterator[str]:
+    if new:
+        yield f"{path} is new, and begins with the {len(old.models)} model(s) of the manifest {old.name}"
+    names = {model.name for model in manifest.models}
+    for model in old.models:
+        if model.name in names:
+            yield f"model {model.name} was there, with {len(model.files)} file(s), and is replaced"
+    if settings.manifest is not None and settings.manifest != path:
+        yield f"the setting manifest names {settings.manifest}, which stays in force instead of {path}"
+
+
+@contextlib.contextmanager
+def _locked(settings: Settings) -> Iterator[None]:
+    """Hold the lock if it can be had: without it, a change that somebody else makes meanwhile is seen."""
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError, NotImplementedError, Timeout):
+            folder = settings.state_path / "locks"
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(FileLock(folder / LOCK, timeout=settings.lock_timeout_s))
+        yield
+
+
+def _mark(path: Path) -> tuple[int, ...] | None:
+    """What changes when somebody writes; None if there is no such file."""
+    try:
+        about = path.stat()
+    except FileNotFoundError:
+        return None
+    return (about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+
+
+def _replace(path: Path, text: str) -> None:
+    """The new text under the old name, whole, at one instant and for good (as P1 and P2 have it of files)."""
+    # Not by tempfile: that makes files only the owner may read, and other tools read this one.
+    new = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        with new.open("x", encoding="ascii") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        new.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            new.unlink()
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some file systems cannot, and the name is there
+            os.fsync(folder)
+    finally:
+        os.close(folder)
