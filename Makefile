@@ -10,7 +10,15 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
-.PHONY: help e2e test faults nightly lint fix check bench clean
+# HuggingFace's client from before its rewrite for 1.0; it cannot be in one .venv with the newest.
+OLD_HUB := .venv-hub-old/.ready
+$(OLD_HUB):
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check 'huggingface_hub==0.36.*'
+	touch $@
+
+.PHONY: help e2e test clients faults nightly lint fix check bench clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,6 +28,9 @@ e2e: $(READY) ## the main job, offline: 13 files, 492 MB, through healthy and fa
 
 test: $(READY) ## unit and flow tests, with branch coverage
 	$(BIN)/python -m pytest --cov --cov-report=term
+
+clients: $(READY) $(OLD_HUB) ## huggingface_hub (newest and old), curl, wget, aria2c and pooch against the fakes
+	$(BIN)/python -m pytest tests/clients
 
 faults: $(READY) ## every fault, alone and with a good second source: a table
 	$(BIN)/python -m tests.flow.trial
@@ -43,4 +54,4 @@ bench: $(READY) ## this engine against curl -Z and a requests loop, as ratios
 	$(BIN)/python -m bench
 
 clean: ## remove the .venv and all caches
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build dist
+	rm -rf .venv .venv-hub-old .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build dist

@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from fakes.catalogue import Catalogue
 from fakes.faults import FAULTS
-from fakes.scenarios import SCENARIOS, scenario_from_dict, shipped
+from fakes.scenarios import SCENARIOS, find_scenario
 from fakes.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from fakes.scenarios import Scenario
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(_faults())
         return 0
     try:
-        scenario = _scenario(options.scenario)
+        scenario = find_scenario(options.scenario)
         manifest = json.loads(options.manifest.read_text()) if options.manifest else None
         catalogue = Catalogue(manifest, size=options.size)
     except (OSError, ValueError) as error:
@@ -48,8 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--scenario",
         default="healthy",
-        metavar="NAME|FILE.json",
-        help=f"what is wrong with it: a file, or one of {', '.join(SCENARIOS)}",
+        metavar="NAME|FILE",
+        help=f"what is wrong with it: a .toml or .json file, or one of {', '.join(SCENARIOS)}",
     )
     up.add_argument(
         "--size", choices=("full", "small"), default="small", help="true sizes, or small ones (default)"
@@ -60,10 +58,6 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--json", action="store_true", help="one line: urls, control, manifest, environment")
     commands.add_parser("list", help="print the catalogue of faults")
     return parser
-
-
-def _scenario(name: str) -> Scenario:
-    return scenario_from_dict(json.loads(Path(name).read_text())) if name.endswith(".json") else shipped(name)
 
 
 def _serve(world: World, *, as_json: bool) -> None:

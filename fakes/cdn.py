@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote
 
 from fakes.answer import text_answer
+from fakes.media import disposition
 from fakes.ranges import file_answer
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ class Cdn:
         """A URL for these bytes that is good for the next `ttl_s` seconds, to a tenth."""
         path = f"/xet-bridge-us/{repo_id}/{storage_hash(blob)}"
         expires = f"{time.time() + self._ttl_s:.1f}"
-        disposition = quote(f"inline; filename*=UTF-8''{quote(filename)}; filename=\"{filename}\";", safe="")
-        query = f"response-content-disposition={disposition}&Expires={expires}"
+        shown = quote(disposition("inline", filename), safe="")
+        query = f"response-content-disposition={shown}&Expires={expires}"
         return f"{self._url}{path}?{query}&Signature={_sign(path, query)}&Key-Pair-Id=FAKE"
 
     def __call__(self, request: Request) -> Answer:

@@ -1,69 +1,88 @@
-"""The fake Hub's API, as much as its own client asks: repo info, `tree` in pages, `refs`, `paths-info`.
+"""The fake Hub's API, as much as its own client asks: info, `tree` in pages, `refs`, `commits`, `paths-info`, whoami.
 
-Everything is public, and a repository has one commit. Commits, discussions, uploads and search are not played.
+What a repository holds is public, also where its files are behind a gate. Discussions, uploads and search are not played.
 """
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, unquote
 
+from fakes import hub_documents as documents
+from fakes.access import Caller, unknown_token, whoami
 from fakes.answer import json_answer
 from fakes.refusal import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fakes.access import Access
     from fakes.answer import Answer, Request
     from fakes.catalogue import RepoType
-    from fakes.repos import HubFile, HubRepo
+    from fakes.repos import HubRepo
 
-_ACTIONS = ("revision", "tree", "refs", "paths-info")
+_KINDS: dict[str, RepoType] = {"models": "model", "datasets": "dataset", "spaces": "space"}
+_EXPANDED_PAGE = 50  # entries of a tree with expand=true, at most
 
 
 class HubApi:
     """Everything under `/api/` but the cache of small files."""
 
-    def __init__(self, repos: Mapping[tuple[RepoType, str], HubRepo], url: str, page_size: int) -> None:
-        self._repos, self._url, self._page_size = repos, url, page_size
+    def __init__(
+        self,
+        repos: Mapping[tuple[RepoType, str], HubRepo],
+        url: str,
+        page_size: int,
+        access: Access,
+    ) -> None:
+        self._repos, self._url, self._page_size, self._access = repos, url, page_size, access
 
-    def __call__(self, request: Request) -> Answer:
-        """Route by hand: a repo's name may itself hold a slash."""
-        parts = request.raw_path.split("/")[2:]
-        kinds: dict[str, RepoType] = {"models": "model", "datasets": "dataset", "spaces": "space"}
-        kind = kinds.get(parts[0])
+    def __call__(self, request: Request, caller: Caller) -> Answer:
+        """Route by hand: a repository's name has one segment or two."""
+        parts = [unquote(part) for part in request.raw_path.split("/")[2:]]
+        if parts == ["whoami-v2"]:
+            return whoami(caller)
+        kind = _KINDS.get(parts[0])
         if kind is None:
             return refusal(404, None, "Not Found")
-        cut = next((index for index in range(2, len(parts)) if parts[index] in _ACTIONS), len(parts))
-        repo = self._repos.get((kind, "/".join(unquote(part) for part in parts[1:cut])))
-        if repo is None:
-            return refusal(404, "RepoNotFound", "Repository not found")
-        action, *rest = [*(unquote(part) for part in parts[cut:]), ""]
-        return self._answer(request, repo, action, [part for part in rest if part])
+        names = {length: "/".join(parts[1 : 1 + length]) for length in (2, 1)}
+        for length, name in names.items():
+            repo = self._repos.get((kind, name))
+            if repo is not None:
+                if caller is Caller.GARBAGE:
+                    return unknown_token()
+                return self._answer(request, repo, [part for part in parts[1 + length :] if part])
+        old = next((name for name in names.values() if name in self._access.renamed), names[2])
+        return self._access.missing(request, caller, old)
 
-    def _answer(self, request: Request, repo: HubRepo, action: str, rest: list[str]) -> Answer:
+    def _answer(self, request: Request, repo: HubRepo, rest: list[str]) -> Answer:
+        action, revision, *path = [*rest, *("", "main")[len(rest) :]]
         if action == "refs":
-            branch = {"name": "main", "ref": "refs/heads/main", "targetCommit": repo.commit}
-            return json_answer(200, {"branches": [branch], "tags": [], "converts": []})
-        revision = rest[0] if rest else "main"
+            return json_answer(200, documents.refs(repo))
+        if action not in {"", "revision", "tree", "commits", "paths-info"}:
+            return refusal(404, None, "Not Found")
         if revision not in repo.revisions:
             return refusal(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         if action == "tree":
-            return self._tree(request, repo, revision, "/".join(rest[1:]))
+            return self._tree(request, repo, revision, "/".join(path))
         if action == "paths-info":
             return _paths_info(request, repo)
-        return json_answer(200, _info(repo, blobs="true" in parse_qs(request.query).get("blobs", [])))
+        if action == "commits":
+            return json_answer(200, documents.commits(repo), {"X-Total-Count": "1"})
+        blobs = _is_true(parse_qs(request.query).get("blobs", [""])[-1])
+        return json_answer(200, documents.info(repo, blobs=blobs, gated=repo.name in self._access.gated))
 
     def _tree(self, request: Request, repo: HubRepo, revision: str, folder: str) -> Answer:
         query = {name: values[-1] for name, values in parse_qs(request.query).items()}
-        entries = _entries(repo, folder, recursive=query.get("recursive") == "true")
+        expand = _is_true(query.get("expand"))
+        entries = documents.entries(repo, folder, recursive=_is_true(query.get("recursive")), expand=expand)
         if folder and not entries:
             return refusal(404, "EntryNotFound", f"{folder} does not exist on {revision!r}")
         numbers = query.get("limit", str(self._page_size)), query.get("cursor", "0")
         if not all(number.isdecimal() for number in numbers):
             return refusal(400, None, "limit and cursor are numbers")
-        limit, start = min(self._page_size, int(numbers[0])), int(numbers[1])
+        most = min(self._page_size, _EXPANDED_PAGE) if expand else self._page_size
+        limit, start = max(1, min(most, int(numbers[0]))), int(numbers[1])
         headers = {"X-Repo-Commit": repo.commit}
         if start + limit < len(entries):
             kept = [f"{name}={quote(value)}" for name, value in query.items() if name != "cursor"]
@@ -72,65 +91,15 @@ class HubApi:
         return json_answer(200, entries[start : start + limit], headers)
 
 
-def _info(repo: HubRepo, *, blobs: bool) -> dict[str, Any]:
-    siblings = []
-    for file in repo.files.values():
-        sibling: dict[str, Any] = {"rfilename": file.path}
-        if blobs:
-            sibling |= {"blobId": file.oid, "size": file.blob.size}
-            if file.is_lfs:
-                # Here the key is sha256, in tree it is oid: so it is on the real one.
-                sibling["lfs"] = {
-                    "sha256": file.blob.sha256,
-                    "size": file.blob.size,
-                    "pointerSize": len(file.pointer),
-                }
-        siblings.append(sibling)
-    return {
-        "_id": repo.id,
-        "id": repo.name,
-        "sha": repo.commit,
-        "private": False,
-        "gated": False,
-        "disabled": False,
-        "lastModified": "2025-01-01T00:00:00.000Z",
-        "tags": [],
-        "siblings": siblings,
-    }
-
-
-def _entries(repo: HubRepo, folder: str, *, recursive: bool) -> list[dict[str, Any]]:
-    """Files and folders below `folder`, sorted by path; without `recursive` only those right in it."""
-    start = f"{folder}/" if folder else ""
-    below = {path: _entry(file) for path, file in repo.files.items() if path.startswith(start)}
-    for path in list(below):
-        segments = path.split("/")
-        for depth in range(start.count("/") + 1, len(segments)):
-            name = "/".join(segments[:depth])
-            below[name] = {"type": "directory", "oid": _folder_oid(name), "size": 0, "path": name}
-    depth = start.count("/")
-    return [below[path] for path in sorted(below) if recursive or path.count("/") == depth]
-
-
-def _entry(file: HubFile) -> dict[str, Any]:
-    entry: dict[str, Any] = {
-        "type": "file",
-        "oid": file.oid,
-        "size": file.blob.size,
-        "path": file.path,
-    }
-    if file.is_lfs:
-        entry["lfs"] = {"oid": file.blob.sha256, "size": file.blob.size, "pointerSize": len(file.pointer)}
-    return entry
-
-
-def _folder_oid(name: str) -> str:
-    return hashlib.sha1(f"folder {name}".encode(), usedforsecurity=False).hexdigest()
-
-
 def _paths_info(request: Request, repo: HubRepo) -> Answer:
     if request.method != "POST":
         return json_answer(405, {"error": "Method Not Allowed"}, {"Allow": "POST"})
-    asked = parse_qs(request.body.decode(errors="replace")).get("paths", [])
-    known = {entry["path"]: entry for entry in _entries(repo, "", recursive=True)}
-    return json_answer(200, [known[path] for path in asked if path in known])
+    form = parse_qs(request.body.decode(errors="replace"))
+    expand = _is_true(form.get("expand", [""])[-1])
+    known = {entry["path"]: entry for entry in documents.entries(repo, "", recursive=True, expand=expand)}
+    return json_answer(200, [known[path] for path in form.get("paths", []) if path in known])
+
+
+def _is_true(value: str | None) -> bool:
+    """Clients before 1.0 spell it as Python does: True."""
+    return (value or "").lower() in {"true", "1"}

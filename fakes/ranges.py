@@ -53,7 +53,7 @@ def file_answer(
 ) -> Answer:
     """The answer to GET or HEAD of a file whose quoted entity tag is `etag`; a malformed Range gets a 400, or is ignored."""
     headers = {**headers, "ETag": etag, "Accept-Ranges": "bytes"}
-    if _matches(request.header("if-none-match"), etag):
+    if tag_matches(request.header("if-none-match"), etag):
         return Answer(304, tuple(headers.items()))
     try:
         part = _part(request, blob.size, etag)
@@ -90,7 +90,7 @@ def _part(request: Request, size: int, etag: str) -> tuple[int, int] | None:
     return parse_range(header, size)
 
 
-def _matches(header: str | None, etag: str) -> bool:
+def tag_matches(header: str | None, etag: str) -> bool:
     """Weak comparison of a list of tags, as If-None-Match asks for (RFC 9110 section 13.1.2)."""
     if header is None:
         return False

@@ -29,6 +29,11 @@ class HubFile:
     blob: Blob
 
     @property
+    def name(self) -> str:
+        """The last segment of its path."""
+        return posixpath.basename(self.path)
+
+    @property
     def is_lfs(self) -> bool:
         """Whether the repository holds a pointer and the CDN the bytes."""
         return self.blob.size >= LFS_FROM or self.path.endswith(".onnx")

@@ -107,21 +107,25 @@ def inverted(steps: Steps) -> Iterator[Step]:
     return mapped(steps, lambda data: data.translate(table))
 
 
-def slowly(steps: Steps, rate: float, offset: int = 0) -> Iterator[Step]:
-    """The same steps at `rate` bytes a second from `offset` on, ten times a second, or a byte at a time when slower."""
+def slowly(steps: Steps, rate: float, offset: int = 0, stop: int | None = None) -> Iterator[Step]:
+    """The same steps at `rate` bytes a second from `offset` on (and up to `stop`), ten times a second at most."""
     size = max(1, int(rate / 10))
-    free = offset
+    seen = 0
     for step in steps:
         if not isinstance(step, bytes | memoryview):
             yield step
             continue
-        if free:
-            yield step[:free]
-        for start in range(min(free, len(step)), len(step), size):
-            part = step[start : start + size]
+        low = min(max(offset - seen, 0), len(step))
+        high = len(step) if stop is None else min(max(stop - seen, low), len(step))
+        if low:
+            yield step[:low]
+        for start in range(low, high, size):
+            part = step[start : min(start + size, high)]
             yield part
             yield Pause(len(part) / rate)
-        free = max(0, free - len(step))
+        if high < len(step):
+            yield step[high:]
+        seen += len(step)
 
 
 def bytewise(steps: Steps, interval_s: float) -> Iterator[Step]:

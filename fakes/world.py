@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from typing import TYPE_CHECKING, Any, Self
 
+from fakes.access import Access
 from fakes.catalogue import Catalogue
 from fakes.cdn import Cdn
 from fakes.control import control
@@ -23,16 +25,19 @@ from fakes.host import Host, Listener
 from fakes.hub import Hub
 from fakes.journal import Journal
 from fakes.play import Fake
+from fakes.quota import Quota
 from fakes.rules import Rule, Rules
 from fakes.scenarios import Scenario, shipped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from types import TracebackType
 
+    from fakes.access import Missing
     from fakes.answer import Serve
     from fakes.catalogue import Size
     from fakes.faults import Fault
+    from fakes.gateway import Mode
 
 
 class World:
@@ -41,6 +46,11 @@ class World:
     `scenario` is a Scenario or the name of a shipped one. `send_buffer` (bytes) keeps the kernel from taking more than
     the client does, so that the journal's bytes_sent are the client's; it costs speed. `url_ttl_s` is how long a signed
     URL of the CDN lives, `page_size` how many entries the Hub's `tree` gives at once.
+
+    `token` is the Hub's one good token, without which it gives no file of the `gated` repositories; `renamed` maps a
+    repository's old names to the new ones; `anonymous_missing` is "401" for a Hub that tells nobody without a token
+    what is not there (see `fakes.access`). `hub_quota` is how many requests it answers a client in `hub_window_s`
+    (None: any number). `gateway_modes` says by name which gateways serve blocks alone or redirect to subdomains.
     """
 
     def __init__(
@@ -53,11 +63,24 @@ class World:
         send_buffer: int | None = None,
         url_ttl_s: float = 3600,
         page_size: int = 1000,
+        token: str | None = None,
+        gated: Collection[str] = (),
+        renamed: Mapping[str, str] | None = None,
+        anonymous_missing: Missing = "404",
+        hub_quota: int | None = None,
+        hub_window_s: float = 300,
+        gateway_modes: Mapping[str, Mode] | None = None,
     ) -> None:
         self.catalogue = manifest if isinstance(manifest, Catalogue) else Catalogue(manifest, size=size)
         self._scenario = scenario if isinstance(scenario, Scenario) else shipped(scenario or "healthy")
         self._names = [f"gateway{number}" for number in range(1, gateways + 1)]
         self._send_buffer, self._url_ttl_s, self._page_size = send_buffer, url_ttl_s, page_size
+        self._access = Access(token, frozenset(gated), dict(renamed or {}), anonymous_missing)
+        self._quota = hub_quota, hub_window_s
+        self._modes = dict(gateway_modes or {})
+        unknown = sorted(set(self._modes) - set(self._names))
+        if unknown:
+            raise ValueError(f"no gateway is called {', '.join(unknown)}; there are {', '.join(self._names)}")
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as opened:
@@ -95,8 +118,19 @@ class World:
 
     def _sites(self) -> dict[str, Serve]:
         cdn = Cdn(self.catalogue, self.cdn, ttl_s=self._url_ttl_s)
-        hub = Hub(self.catalogue, cdn, self.hub, page_size=self._page_size)
-        return {**dict.fromkeys(self._names, Gateway(self.catalogue)), "hub": hub, "cdn": cdn}
+        hub = Hub(
+            self.catalogue,
+            cdn,
+            self.hub,
+            access=self._access,
+            quota=Quota(*self._quota),
+            page_size=self._page_size,
+        )
+        gateways: dict[str, Serve] = {
+            name: Gateway(self.catalogue, self.urls[name], mode=self._modes.get(name, "path"))
+            for name in self._names
+        }
+        return {**gateways, "hub": hub, "cdn": cdn}
 
     def manifest(self) -> dict[str, Any]:
         """The manifest whose files this world serves."""
@@ -141,7 +175,7 @@ class World:
 
     def scenario(self) -> Scenario:
         """The rules in force, by the name of what was last played."""
-        return Scenario(self._scenario.name, tuple(self._rules.rules().values()))
+        return dataclasses.replace(self._scenario, rules=tuple(self._rules.rules().values()))
 
     def _apply(self) -> None:
         self._host.call(self._open_and_shut())

@@ -1,11 +1,17 @@
 """Every fault a fake can play, by groups as in the fault catalogue. `FAULTS` is the list, by name.
 
-The S and P rows of TLS, and toxiproxy's network faults, are not here yet: they need a room of their own.
+`fakes.faults.rows` has the catalogue itself: every row by its number, and which of these faults play it.
 """
 
 from __future__ import annotations
 
 from fakes.faults.base import FAULTS, Fault, fault_from_dict
+from fakes.faults.blocks import (
+    GoodStart,
+    Hole,
+    OtherSize,
+    SwappedBlocks,
+)
 from fakes.faults.body import (
     Corrupt,
     CutEvery,
@@ -15,6 +21,11 @@ from fakes.faults.body import (
     OtherFile,
     Reset,
     Truncate,
+)
+from fakes.faults.claims import (
+    BadHeader,
+    Disposition,
+    WrongDigest,
 )
 from fakes.faults.connect import (
     AcceptClose,
@@ -29,6 +40,7 @@ from fakes.faults.framing import (
     BadChunk,
     ChunkedCut,
     ContentLength,
+    CutUnframed,
     LengthAndChunks,
     NoLength,
     TrailingGarbage,
@@ -38,6 +50,7 @@ from fakes.faults.headers import (
     GzipBomb,
     HeaderFlood,
     HeaderStyle,
+    HeadLength,
 )
 from fakes.faults.protocol import (
     ConnectionClose,
@@ -53,6 +66,7 @@ from fakes.faults.ranged import (
     IfRangeIgnored,
     MultipartRange,
     OtherTotal,
+    PartAs200,
     RangeIgnored,
     RangeRefused,
     RangeUnasked,
@@ -62,8 +76,10 @@ from fakes.faults.ranged import (
 )
 from fakes.faults.status import (
     ExpiredSignature,
+    RateLimited,
     Redirect,
     RedirectLoop,
+    RedirectRing,
     Retired,
     Status,
 )
@@ -72,6 +88,7 @@ from fakes.faults.timing import (
     Hang,
     HeaderDrip,
     HeaderStall,
+    SlowSegment,
     Stall,
 )
 
@@ -81,6 +98,7 @@ __all__ = [
     "AcceptReset",
     "AcceptSilent",
     "BadChunk",
+    "BadHeader",
     "Changed",
     "ChunkedCut",
     "ConnectionClose",
@@ -88,6 +106,8 @@ __all__ = [
     "Corrupt",
     "CorruptOnResume",
     "CutEvery",
+    "CutUnframed",
+    "Disposition",
     "Dribble",
     "ETag",
     "EarlyHints",
@@ -96,13 +116,16 @@ __all__ = [
     "ExpiredSignature",
     "Fault",
     "Garbage",
+    "GoodStart",
     "Gzip",
     "GzipBomb",
     "Hang",
+    "HeadLength",
     "HeaderDrip",
     "HeaderFlood",
     "HeaderStall",
     "HeaderStyle",
+    "Hole",
     "Html",
     "IfRangeIgnored",
     "InformationalFlood",
@@ -111,24 +134,31 @@ __all__ = [
     "NoAnswer",
     "NoLength",
     "OtherFile",
+    "OtherSize",
     "OtherTotal",
+    "PartAs200",
     "RangeIgnored",
     "RangeRefused",
     "RangeUnasked",
+    "RateLimited",
     "Redirect",
     "RedirectLoop",
+    "RedirectRing",
     "Refused",
     "Reset",
     "ResetRequest",
     "Retired",
     "ShortRange",
+    "SlowSegment",
     "Smuggled",
     "StaleKeepAlive",
     "Stall",
     "StarTotal",
     "Status",
+    "SwappedBlocks",
     "TrailingGarbage",
     "Truncate",
+    "WrongDigest",
     "WrongStart",
     "fault_from_dict",
 ]

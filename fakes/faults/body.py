@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Corrupt(Fault, name="corrupt", numbers=(41,), group="body"):
+class Corrupt(Fault, name="corrupt", numbers=(41, 54, 110), group="body"):
     """One bit of one byte of the file is wrong: at an offset in the file, or at a fraction of it."""
 
     offset: int | None = None

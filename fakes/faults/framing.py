@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class NoLength(Fault, name="no-length", numbers=(30, 47), group="headers"):
+class NoLength(Fault, name="no-length", numbers=(30,), group="headers"):
     """The right bytes without Content-Length: in the chunked coding, or ended by closing the connection."""
 
     framing: Literal["chunked", "close"] = "chunked"
@@ -23,6 +23,20 @@ class NoLength(Fault, name="no-length", numbers=(30, 47), group="headers"):
         """Take the length away and frame the body otherwise."""
         answer = serve(request)
         return answer.chunked() if self.framing == "chunked" else answer.until_close()
+
+
+@dataclass(frozen=True)
+class CutUnframed(Fault, name="cut-unframed", numbers=(47,), group="body"):
+    """No length and no chunks, and the connection is closed (FIN) at an offset or fraction: it looks like the end."""
+
+    offset: int | None = None
+    fraction: float = 0.5
+
+    def answer(self, request: Request, serve: Serve) -> Answer:
+        """Nothing on the connection says that bytes are missing."""
+        answer = serve(request)
+        place = answer.place(self.offset, self.fraction)
+        return answer.until_close().with_body(steps.at(answer.body, place, steps.Close()))
 
 
 @dataclass(frozen=True)

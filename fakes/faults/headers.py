@@ -56,6 +56,20 @@ def _gzipped(answer: Answer, packed: bytes) -> Answer:
 
 
 @dataclass(frozen=True)
+class HeadLength(Fault, name="head-length", numbers=(30, 45), group="headers"):
+    """HEAD of a file says that it has no bytes (Content-Length: 0), or not how many; GET is right."""
+
+    says: Literal["zero", "nothing"] = "zero"
+
+    def answer(self, request: Request, serve: Serve) -> Answer:
+        """What some frameworks make of every HEAD: they count the body that they do not send."""
+        answer = serve(request)
+        if request.method != "HEAD" or answer.total is None:
+            return answer
+        return answer.with_headers({"Content-Length": "0" if self.says == "zero" else None})
+
+
+@dataclass(frozen=True)
 class HeaderFlood(Fault, name="header-flood", numbers=(35,), group="headers"):
     """The right answer under `count` headers more, each with a value of `size` bytes."""
 

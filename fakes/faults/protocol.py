@@ -61,7 +61,7 @@ class InformationalFlood(Fault, name="informational-flood", numbers=(29,), group
 
 
 @dataclass(frozen=True)
-class ConnectionClose(Fault, name="connection-close", numbers=(47, 85), group="protocol"):
+class ConnectionClose(Fault, name="connection-close", numbers=(85,), group="protocol"):
     """The right answer in HTTP/1.0, after which the connection is closed; without `length` that alone ends the body."""
 
     length: bool = True

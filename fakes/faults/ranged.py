@@ -21,11 +21,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RangeIgnored(Fault, name="range-ignored", numbers=(70,), group="range"):
-    """A Range gets 200 and the whole file."""
+    """A Range gets 200 and the whole file; with `if_gzip` only from who accepts gzip, as CloudFront does."""
+
+    if_gzip: bool = False
 
     def answer(self, request: Request, serve: Serve) -> Answer:
         """Answer as if no range had been asked for."""
-        return _whole(request, serve)
+        heeded = self.if_gzip and "gzip" not in (request.header("accept-encoding") or "")
+        return serve(request) if heeded else _whole(request, serve)
+
+
+@dataclass(frozen=True)
+class PartAs200(Fault, name="part-as-200", numbers=(70,), group="range"):
+    """A Range gets the right part and its Content-Range, but 200 in place of 206."""
+
+    def answer(self, request: Request, serve: Serve) -> Answer:
+        """Content-Length, which is the part's, is all that tells it from the whole file."""
+        answer = serve(request)
+        return dataclasses.replace(answer, status=200) if answer.status == 206 else answer
 
 
 @dataclass(frozen=True)

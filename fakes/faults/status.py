@@ -11,13 +11,14 @@ from urllib.parse import parse_qs, quote
 from fakes.answer import Answer, text_answer
 from fakes.cdn import expired
 from fakes.faults.base import Fault
+from fakes.quota import Spent, rationed
 
 if TYPE_CHECKING:
     from fakes.answer import Request, Serve
 
 
 @dataclass(frozen=True)
-class Status(Fault, name="status", numbers=(15, 16, 17, 18, 19, 20, 21, 22, 23, 25, 26), group="status"):
+class Status(Fault, name="status", numbers=(15, 16, 17, 18, 19, 20, 21, 22, 23, 25, 107), group="status"):
     """An answer of that status, with Retry-After as given (seconds or any text) or as an HTTP date so many seconds off."""
 
     status: int = 500
@@ -46,6 +47,18 @@ class Status(Fault, name="status", numbers=(15, 16, 17, 18, 19, 20, 21, 22, 23, 
         if self.status == 205 and self.body is None:
             return text_answer(205, "", extra)  # nor has this one, and says so
         return text_answer(self.status, self.body or f"fault: status {self.status}\n", extra)
+
+
+@dataclass(frozen=True)
+class RateLimited(Fault, name="rate-limited", numbers=(18,), group="status"):
+    """429 of the Hub, which says when to come back in RateLimit alone: nothing left (r=0), `seconds` to go (t)."""
+
+    seconds: int = 2
+
+    def answer(self, request: Request, serve: Serve) -> Answer:
+        """As of a quota that is used up; a World's `hub_quota` is one that counts."""
+        del request, serve
+        return rationed().with_headers(Spent("resolvers", 3000, 300, 0, self.seconds).headers())
 
 
 @dataclass(frozen=True)
@@ -95,6 +108,28 @@ class RedirectLoop(Fault, name="redirect-loop", numbers=(63, 64), group="redirec
         kept = [part for part in request.query.split("&") if part and not part.startswith("hop=")]
         location = f"{request.raw_path or quote(request.path)}?{'&'.join([*kept, f'hop={hop + 1}'])}"
         return text_answer(self.status, "", {"Location": location})
+
+
+@dataclass(frozen=True)
+class RedirectRing(Fault, name="redirect-ring", numbers=(65,), group="redirect"):
+    """Redirects in a ring of hosts (names of this machine, each an origin of its own to a client), for ever."""
+
+    hosts: str = "127.0.0.1 localhost"
+    status: int = 302
+
+    def __post_init__(self) -> None:
+        if not self.hosts.split():
+            raise ValueError("fault 'redirect-ring': hosts are names, with spaces between them")
+
+    def answer(self, request: Request, serve: Serve) -> Answer:
+        """The same path at the next host; one that is none of the ring enters it at its first."""
+        del serve
+        host, _, port = (request.header("host") or "").rpartition(":")
+        ring = self.hosts.split()
+        following = ring[(ring.index(host) + 1) % len(ring)] if host in ring else ring[0]
+        path = request.raw_path or quote(request.path)
+        query = f"?{request.query}" if request.query else ""
+        return text_answer(self.status, "", {"Location": f"http://{following}:{port}{path}{query}"})
 
 
 @dataclass(frozen=True)

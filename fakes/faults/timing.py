@@ -42,7 +42,7 @@ class Stall(Fault, name="stall", numbers=(55, 58), group="timing"):
 
 
 @dataclass(frozen=True)
-class Dribble(Fault, name="dribble", numbers=(56, 57), group="timing"):
+class Dribble(Fault, name="dribble", numbers=(56, 57, 108), group="timing"):
     """The body comes at `bytes_per_s` from an offset on, for as long as that takes."""
 
     bytes_per_s: float = 1.0
@@ -56,6 +56,28 @@ class Dribble(Fault, name="dribble", numbers=(56, 57), group="timing"):
         """Slice the body and pause after each slice."""
         answer = serve(request)
         return answer.with_body(steps.slowly(answer.body, self.bytes_per_s, answer.place(self.offset, 0)))
+
+
+@dataclass(frozen=True)
+class SlowSegment(Fault, name="slow-segment", numbers=(61,), group="timing"):
+    """One of `of` equal parts of the file (`number`, from 1) comes at `bytes_per_s`, the others at full speed."""
+
+    number: int = 4
+    of: int = 8
+    bytes_per_s: float = 50.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.of or self.bytes_per_s <= 0:
+            raise ValueError("fault 'slow-segment': number is 1 to of, and bytes_per_s more than 0")
+
+    def answer(self, request: Request, serve: Serve) -> Answer:
+        """The part is one of the file, so a client that asks for ranges meets it in one of them."""
+        answer = serve(request)
+        if answer.total is None:
+            return answer
+        edges = (answer.total * (self.number - 1) // self.of, answer.total * self.number // self.of)
+        start, stop = (max(0, edge - answer.first) for edge in edges)
+        return answer.with_body(steps.slowly(answer.body, self.bytes_per_s, start, stop))
 
 
 @dataclass(frozen=True)

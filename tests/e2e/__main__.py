@@ -12,13 +12,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.e2e import report
-from tests.e2e.acts import ACTS, Stage
+from tests.e2e import acts, holding, report
+from tests.e2e.stage import Stage
 from tests.e2e.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+ACTS = (*acts.ACTS, *holding.ACTS)
 OUT = Path(__file__).parents[2] / "out" / "e2e.json"
 
 
@@ -46,6 +47,7 @@ def _play(number: int, stage: Stage) -> report.Result:
     # An act that breaks has failed like one that misses an expectation, and the others still play.
     except Exception as error:  # noqa: BLE001
         checks.failures.append(f"the act broke: {type(error).__name__}: {error}")
+    stage.clear()
     return report.Result(
         act=number,
         name=name,

@@ -1,75 +1,33 @@
-"""The six acts, in order; what each must come to is written in it, against exit code, disk and journal.
+"""Acts 1 to 6: which source serves, and which is asked. Each says what it must come to.
 
-An act is a function of a `Stage`, and plays one or more scenes: a scenario, a run of the engine, its checks. Each act
-has a folder of its own but the second, which finds what the first one left (and makes it, when run alone).
+An act is a function of a `Stage`, and plays one or more scenes: a scenario, a run of the engine, its checks. Each has
+a folder of its own but the second, which finds what the first one left (and makes it, when played alone).
 """
 
 from __future__ import annotations
 
 import copy
-import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tests.e2e import engine
-from tests.e2e.check import Checks, Journal
-from tests.e2e.disk import examine, targets, total_bytes
+from tests.e2e.disk import targets, total_bytes
+from tests.e2e.stage import GATEWAYS, HEALTHY, rule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
-    from tests.e2e.disk import Disk
-    from tests.e2e.engine import Run
-    from tests.e2e.world import World
+    from tests.e2e.check import Journal
+    from tests.e2e.stage import Act, Stage
 
-GATEWAYS = ("gateway1", "gateway2", "gateway3", "gateway4")
 # Well-formed, and nobody's: it is the hash of nothing that any gateway has.
 PLACEHOLDER_CID = "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi"
-
-Rules = list[dict[str, Any]]
-
-
-class Stage:
-    """Where an act plays: the world, a temporary folder, the act's checks, and what its scenes added up to."""
-
-    def __init__(self, world: World, folder: Path) -> None:
-        self.world, self.folder = world, folder
-        self.checks = Checks()
-        self.seconds = 0.0
-        self.bytes_by_server: dict[str, int] = {}
-        self.requests: dict[str, int] = {}
-
-    def scene(
-        self, models: str, rules: Rules | None = None, manifest: Mapping[str, Any] | None = None
-    ) -> tuple[Run, Disk, Journal]:
-        """Put the rules into force, run the engine into the folder `models`, and look at what came of it."""
-        manifest = self.world.manifest if manifest is None else manifest
-        models_dir = self.folder / models
-        path = self.folder / f"{models}.manifest.json"
-        path.write_text(json.dumps(manifest))
-        self.world.play("e2e", rules or [])
-        run = engine.sync(path, models_dir, self.world.gateways, self.world.hub)
-        journal = Journal(self.world.journal())
-        self.seconds += run.seconds
-        for server, sent in journal.bytes_by_server().items():
-            self.bytes_by_server[server] = self.bytes_by_server.get(server, 0) + sent
-            self.requests[server] = self.requests.get(server, 0) + journal.count(server)
-        return run, examine(models_dir, manifest), journal
-
-    @property
-    def files(self) -> int:
-        """How many files the manifest lists."""
-        return len(targets(self.world.manifest))
-
-
-Act = tuple[str, "Callable[[Stage], None]"]
 
 
 def cold(stage: Stage) -> None:
     """All files from the first gateway, each asked for once; nobody else is asked for anything."""
     checks = stage.checks
-    run, disk, journal = stage.scene("healthy")
+    run, disk, journal = stage.scene(HEALTHY)
     checks.exit(run, 0)
     checks.all_right(disk, stage.world.manifest)
     checks.equal("requests to gateway 1", journal.count("gateway1"), stage.files)
@@ -80,10 +38,8 @@ def cold(stage: Stage) -> None:
 def warm(stage: Stage) -> None:
     """Every file from the cache, and not one request."""
     checks = stage.checks
-    if not (stage.folder / "healthy").exists():
-        cold(stage)
-    stage.seconds, stage.bytes_by_server, stage.requests = 0.0, {}, {}
-    run, disk, journal = stage.scene("healthy")
+    stage.prepare(HEALTHY, by=cold)
+    run, disk, journal = stage.scene(HEALTHY)
     checks.exit(run, 0)
     checks.all_right(disk, stage.world.manifest)
     checks.equal("requests", journal.count(), 0)
@@ -95,9 +51,9 @@ def failover(stage: Stage) -> None:
     """Gateway 1 knows nothing, 2 never answers, 3 sends a wrong byte, 4 serves all."""
     checks = stage.checks
     rules = [
-        _rule("gateway1", "status", status=404),
-        _rule("gateway2", "hang"),
-        _rule("gateway3", "corrupt"),
+        rule("gateway1", "status", status=404),
+        rule("gateway2", "hang"),
+        rule("gateway3", "corrupt"),
     ]
     run, disk, journal = stage.scene("failover", rules)
     checks.exit(run, 0)
@@ -120,11 +76,11 @@ def hub_serves(stage: Stage) -> None:
     """All four gateways fail, each in another way; HuggingFace serves every file."""
     checks = stage.checks
     rules = [
-        _rule("gateway1", "refused"),
-        _rule("gateway2", "status", status=503, retry_after=1),
-        _rule("gateway3", "html"),
+        rule("gateway1", "refused"),
+        rule("gateway2", "status", status=503, retry_after=1),
+        rule("gateway3", "html"),
         # So early that no number of resumed attempts adds up to a file, the smallest of which has 339 bytes.
-        _rule("gateway4", "truncate", offset=100),
+        rule("gateway4", "truncate", offset=100),
     ]
     run, disk, journal = stage.scene("hub", rules)
     checks.exit(run, 0)
@@ -163,12 +119,12 @@ def all_down(stage: Stage) -> None:
     """Everything is down: every source is named with its reason, nothing wrong is on disk. Then one comes back."""
     checks = stage.checks
     rules = [
-        _rule("gateway1", "refused"),
-        _rule("gateway2", "status", status=500),
-        _rule("gateway3", "accept-reset"),
-        _rule("gateway4", "status", status=504),
-        _rule("hub", "status", status=503),
-        _rule("cdn", "refused"),
+        rule("gateway1", "refused"),
+        rule("gateway2", "status", status=500),
+        rule("gateway3", "accept-reset"),
+        rule("gateway4", "status", status=504),
+        rule("hub", "status", status=503),
+        rule("cdn", "refused"),
     ]
     reasons = {
         "gateway1": "refused|connect",
@@ -196,7 +152,7 @@ def all_down(stage: Stage) -> None:
         0,
     )
 
-    back = [rule for rule in rules if rule["server"] != "gateway4"]
+    back = [each for each in rules if each["server"] != "gateway4"]
     run, disk, journal = stage.scene("down", back)
     checks.exit(run, 0)
     checks.all_right(disk, stage.world.manifest)
@@ -211,10 +167,6 @@ ACTS: Sequence[Act] = (
     ("placeholder CID, then no CID", no_cid),
     ("everything down, then one is back", all_down),
 )
-
-
-def _rule(server: str, fault: str, **fields: Any) -> dict[str, Any]:
-    return {"server": server, "fault": {"name": fault, **fields}}
 
 
 def _once_a_file(stage: Stage, journal: Journal, server: str) -> None:

@@ -41,6 +41,11 @@ class Checks:
 
     def exit(self, run: Run, code: int) -> None:
         """The exit code, and output that is nothing but events, the last of them `run_ended`."""
+        self.code(run, code)
+        self.equal("last event", run.last.get("event"), "run_ended")
+
+    def code(self, run: Run, code: int) -> None:
+        """The exit code, and output that is nothing but JSON."""
         seen = "none: it had to be ended" if run.code is None else run.code
         self.that(
             run.code == code,
@@ -48,11 +53,10 @@ class Checks:
             expected=code,
             seen=f"{seen}; stderr ended: {run.stderr[-SHOWN // 2 :].strip()!r}",
         )
-        self.equal("lines on stdout that are no event", run.stray, ())
-        self.equal("last event", run.last.get("event"), "run_ended")
+        self.equal("lines on stdout that are no JSON", run.stray, ())
 
-    def all_right(self, disk: Disk, manifest: Mapping[str, Any]) -> None:
-        """Every file is there, every byte of it is right, and nothing else is."""
+    def all_right(self, disk: Disk, manifest: Mapping[str, Any], set_aside: Collection[str] = ()) -> None:
+        """Every file is there, every byte of it is right, and nothing else is but what had to be set aside."""
         count = len(targets(manifest))
         self.that(
             len(disk.right) == count,
@@ -60,13 +64,14 @@ class Checks:
             expected=count,
             seen=f"{len(disk.right)}; missing: {', '.join(disk.missing) or 'none'}",
         )
-        self.nothing_wrong(disk)
-        self.equal("partials left after a success", disk.partials, ())
+        self.nothing_wrong(disk, set_aside)
+        self.equal("partials and ledgers left after a success", disk.partials, ())
 
-    def nothing_wrong(self, disk: Disk) -> None:
+    def nothing_wrong(self, disk: Disk, set_aside: Collection[str] = ()) -> None:
         """No final name holds other bytes, and no name is there that nobody asked for."""
         self.equal("final names with wrong bytes", disk.wrong, ())
         self.equal("names nobody asked for", disk.strange, ())
+        self.equal("files set aside", disk.set_aside, tuple(sorted(set_aside)))
 
 
 class Journal:
@@ -78,6 +83,15 @@ class Journal:
     def count(self, *servers: str) -> int:
         """Requests to these servers; to all of them if none is named."""
         return sum(1 for entry in self.entries if not servers or entry["server"] in servers)
+
+    def of(self, target: str) -> list[Entry]:
+        """Requests to gateways for a file: no two of the manifest's have the same last name."""
+        name = target.rpartition("/")[2]
+        return [entry for entry in self.entries if entry["path"].rpartition("/")[2] == name]
+
+    def sent(self, target: str) -> int:
+        """Body bytes of it that gateways sent."""
+        return sum(entry["bytes_sent"] for entry in self.of(target))
 
     def by_file(self, server: str, keep: Callable[[Entry], bool] = lambda _entry: True) -> Counter[str]:
         """How often each path was asked of this server."""

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+SYNC = ("sync",)
+VERIFY = ("verify",)
+REPAIR = ("verify", "--repair")
 JOBS = 4
 GATEWAY_ATTEMPTS = 2
 LIMIT_S = 90.0
@@ -45,28 +50,59 @@ class Run:
         return self.events[-1] if self.events else {}
 
 
-def sync(manifest: Path, models_dir: Path, gateways: Sequence[str], hub: str) -> Run:
-    """`fallback sync` of a manifest into a folder, from these sources."""
-    command = [sys.executable, "-m", "fallback", "sync", "--json", "--jobs", str(JOBS)]
-    command += ["--manifest", str(manifest), "--models-dir", str(models_dir), "--hf-endpoint", hub]
+class Process:
+    """The command line at work, in a process of its own; `started` makes one."""
+
+    def __init__(self, popen: subprocess.Popen[str], stdout: IO[str], stderr: IO[str]) -> None:
+        self._popen, self._stdout, self._stderr = popen, stdout, stderr
+        self._began = time.monotonic()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._popen.poll() is None
+
+    def kill(self) -> Run:
+        """SIGKILL: it has no chance to tidy up. What it had come to."""
+        self._popen.kill()
+        return self.ended()
+
+    def ended(self) -> Run:
+        """Wait for its end, and end it if that does not come."""
+        code: int | None
+        try:
+            code = self._popen.wait(LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            self._popen.wait()
+            code = None
+        seconds = time.monotonic() - self._began
+        self._stdout.seek(0)
+        self._stderr.seek(0)
+        events, stray = _lines(self._stdout.read())
+        return Run(code, seconds, events, stray, self._stderr.read())
+
+
+@contextlib.contextmanager
+def started(
+    command: Sequence[str], manifest: Path, models_dir: Path, gateways: Sequence[str], hub: str
+) -> Iterator[Process]:
+    """`fallback COMMAND` for a manifest and a folder, with these sources and no others; killed with the block."""
+    given = [sys.executable, "-m", "fallback", *command, "--json", "--jobs", str(JOBS)]
+    given += ["--manifest", str(manifest), "--models-dir", str(models_dir), "--hf-endpoint", hub]
     for gateway in gateways:
-        command += ["--gateway", gateway]
-    started = time.monotonic()
-    try:
-        done = subprocess.run(
-            command,
-            env=clean_environment() | SHORT,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-            check=False,
+        given += ["--gateway", gateway]
+    # Files, not pipes: nobody reads while it runs, and a pipe that is full would stop it.
+    with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
+        environment = clean_environment() | SHORT
+        popen = subprocess.Popen(
+            given, env=environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, text=True
         )
-        code, stdout, stderr = done.returncode, done.stdout, done.stderr
-    except subprocess.TimeoutExpired as late:
-        code, stdout, stderr = None, _text(late.stdout), _text(late.stderr)
-    events, stray = _lines(stdout)
-    return Run(code, time.monotonic() - started, events, stray, stderr)
+        try:
+            yield Process(popen, stdout, stderr)
+        finally:
+            popen.kill()  # does nothing to one that has ended
+            popen.wait()
 
 
 def clean_environment() -> dict[str, str]:
@@ -91,8 +127,3 @@ def _lines(stdout: str) -> tuple[tuple[Mapping[str, Any], ...], tuple[str, ...]]
         else:
             stray.append(line)
     return tuple(events), tuple(stray)
-
-
-def _text(output: str | bytes | None) -> str:
-    # TimeoutExpired carries bytes even where text was asked for (cpython #87597).
-    return output.decode(errors="replace") if isinstance(output, bytes) else output or ""

@@ -24,10 +24,11 @@ Entry = dict[str, Any]
 class World:
     """`python -m fakes up`, from `with` to the end of the block.
 
-    `urls` is by server name (gateway1…4, hub, cdn), `manifest` the one whose files this world serves.
+    `urls` is by server name (gateway1…4, hub, cdn), `manifest` the one whose files this world serves, `size` full or small.
     """
 
     def __init__(self, size: str) -> None:
+        self.size = size
         self._command = [sys.executable, "-m", "fakes", "up", "--json", "--size", size]
 
     def __enter__(self) -> Self:

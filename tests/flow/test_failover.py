@@ -63,6 +63,7 @@ def test_a_failing_gateway_is_passed_over(
     assert {file.source for file in summary.files} == {world.gateways[1].removeprefix("http://")}
 
 
+@pytest.mark.fault(110)
 def test_corrupt_gateway_is_banned_also_in_the_next_run(
     world: World, settings: Settings, manifest: Manifest
 ) -> None:

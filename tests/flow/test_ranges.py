@@ -99,6 +99,7 @@ def test_a_file_that_changes_between_two_responses_is_never_spliced(
     assert all_right()
 
 
+@pytest.mark.fault(69)
 def test_a_signed_url_that_expires_is_resolved_again(
     world: World, settings: Settings, manifest: Manifest, all_right: Callable[[], bool]
 ) -> None:
@@ -112,6 +113,7 @@ def test_a_signed_url_that_expires_is_resolved_again(
     assert all_right()
 
 
+@pytest.mark.fault(66)
 def test_a_token_stays_with_the_hub(world: World, settings: Settings, manifest: Manifest) -> None:
     """Fault 66, P7: neither the CDN nor a gateway ever sees it, nor does any event."""
     told: list[Event] = []

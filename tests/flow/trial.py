@@ -1,7 +1,7 @@
 """One fault against the engine: alone, or with a good second source. What came of it, as a row of a table.
 
-`python -m tests.flow.trial [FAULT…]` prints the table for every fault the fakes can play and writes
-it as JSON; `test_every_fault.py` asserts the same rows.
+`python -m tests.flow.trial [FAULT|NUMBER…]` prints the table for every way to play a row of the fault catalogue, and
+writes it as JSON (`make faults-table` puts it into the README); `test_every_fault.py` asserts the same rows.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fakes.faults import FAULTS, fault_from_dict
-from fakes.faults.body import Truncate
+from fakes.faults import Truncate
+from fakes.faults.rows import rows
 from fakes.world import World
 from fallback import Manifest, Settings, StorageError, sync
+
+if TYPE_CHECKING:
+    from fakes.faults import Fault
 
 SIZE = 3_000_000
 CUT_AT = 1_500_000
@@ -31,30 +34,47 @@ MODELS: dict[str, Any] = {
         "files": {"onnx/model.onnx": {"size": SIZE}},
     }
 }
-TIMEOUT_S = 0.4
+TIMEOUT_S = 0.6
 DEADLINE_S = 20.0
 NOBODY = "http://127.0.0.1:9"
 """Discard's port: nobody listens, and root alone could."""
+OUT = Path("out/faults.json")
 
-ARGUMENTS: dict[str, dict[str, Any]] = {
-    "redirect": {"location": "file:///etc/passwd"},
-    "status": {"status": 502},
-}
-"""For faults that have no default."""
+AT_THE_HUB = {"expired-signature": "cdn", "rate-limited": "hub"}
+"""Faults of the Hub or its CDN; all others are a gateway's."""
 
-AT_THE_HUB = frozenset({"expired-signature"})
-"""Faults of the Hub's CDN; all others are a gateway's."""
+OF_RANGES = frozenset({"bad-header", "corrupt-on-resume"})
+"""Faults of another group that strike (also) on a resume."""
 
-OF_RANGES = frozenset({"corrupt-on-resume"})
-"""Faults of another group that strike only ranges."""
+
+@dataclass(frozen=True)
+class Case:
+    """One way to play a row of the catalogue; `id` is its number, its name, and the how-manieth way it is."""
+
+    number: int
+    id: str
+    fault: Fault
+
+
+def _cases() -> dict[str, Case]:
+    found = [
+        Case(row.number, f"{row.number}-{row.name}{f'-{way}' if way > 1 else ''}", fault)
+        for row in rows().values()
+        for way, fault in enumerate(row.plays, start=1)
+    ]
+    return {case.id: case for case in found}
+
+
+CASES = _cases()
 
 
 @dataclass(frozen=True)
 class Row:
     """What came of it: `exit` as the command line would end, bytes that went over the wire."""
 
-    fault: str
-    numbers: str
+    case: str
+    number: int
+    fault: dict[str, Any]
     second_source: bool
     exit: int
     disk: str
@@ -63,26 +83,15 @@ class Row:
     bytes: int
 
 
-def trial(name: str, *, second_source: bool) -> Row:
-    """Get one file of 3 MB from a source with this fault, at its defaults, into an empty folder."""
-    fault = fault_from_dict(ARGUMENTS.get(name, {}) | {"name": name})
+def trial(case: Case, *, second_source: bool) -> Row:
+    """Get one file of 3 MB from a source with this fault, into an empty folder."""
+    fault, server = case.fault, AT_THE_HUB.get(case.fault.name, "gateway1")
     with World(MODELS, size="full", gateways=2) as world, tempfile.TemporaryDirectory() as folder:
-        if fault.group == "range" or name in OF_RANGES:
+        if fault.group == "range" or fault.name in OF_RANGES:
             world.add("gateway1", Truncate(offset=CUT_AT), first=1)
-        world.add("cdn" if name in AT_THE_HUB else "gateway1", fault)
-        good = world.gateways[1:] if second_source else []
-        bad = [NOBODY] if name in AT_THE_HUB else world.gateways[:1]
-        settings = Settings(
-            models_dir=Path(folder) / "models",
-            gateways=(*bad, *good),
-            hf_endpoint=world.hub if name in AT_THE_HUB else NOBODY,
-            preferred_layer="huggingface" if name in AT_THE_HUB else "ipfs",
-            timeout_s=TIMEOUT_S,
-            connect_timeout_s=TIMEOUT_S,
-            backoff_s=0.05,
-            max_wait_s=1,
-            deadline_s=DEADLINE_S,
-            reserve_bytes=0,
+        world.add(server, fault)
+        settings = _settings(
+            world, Path(folder), at_the_hub=server != "gateway1", second_source=second_source
         )
         manifest = Manifest.parse(json.dumps(world.manifest()), name="world")
         began = time.monotonic()
@@ -93,8 +102,9 @@ def trial(name: str, *, second_source: bool) -> Row:
         seconds = time.monotonic() - began
         entries = world.journal.entries()
         return Row(
-            fault=name,
-            numbers=", ".join(map(str, FAULTS[name].numbers)),
+            case=case.id,
+            number=case.number,
+            fault=fault.to_dict(),
             second_source=second_source,
             exit=code,
             disk=_disk(settings.models_dir / "org/tiny/onnx/model.onnx", manifest),
@@ -104,6 +114,23 @@ def trial(name: str, *, second_source: bool) -> Row:
         )
 
 
+def _settings(world: World, folder: Path, *, at_the_hub: bool, second_source: bool) -> Settings:
+    good = world.gateways[1:] if second_source else []
+    bad = [NOBODY] if at_the_hub else world.gateways[:1]
+    return Settings(
+        models_dir=folder / "models",
+        gateways=(*bad, *good),
+        hf_endpoint=world.hub if at_the_hub else NOBODY,
+        preferred_layer="huggingface" if at_the_hub else "ipfs",
+        timeout_s=TIMEOUT_S,
+        connect_timeout_s=TIMEOUT_S,
+        backoff_s=0.05,
+        max_wait_s=1,
+        deadline_s=DEADLINE_S,
+        reserve_bytes=0,
+    )
+
+
 def _disk(path: Path, manifest: Manifest) -> str:
     [(_, file)] = manifest.files()
     if not path.exists():
@@ -111,24 +138,24 @@ def _disk(path: Path, manifest: Manifest) -> str:
     return "right" if hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256 else "WRONG"
 
 
-def main(names: list[str]) -> None:
+def main(wanted: list[str]) -> None:
     """Print the table, and write it to out/faults.json."""
-    rows = []
-    print(f"{'no.':<42} {'fault':<20} {'second':<7} exit disk   requests seconds     bytes")
-    for name in names or sorted(FAULTS, key=lambda name: FAULTS[name].numbers):
+    cases = [case for case in CASES.values() if not wanted or {case.fault.name, str(case.number)} & {*wanted}]
+    results = []
+    print(f"{'case':<26} {'fault':<20} {'second':<7} exit disk   requests seconds     bytes")
+    for case in cases:
         for second_source in (False, True):
-            row = trial(name, second_source=second_source)
-            rows.append(row)
+            row = trial(case, second_source=second_source)
+            results.append(row)
             print(
-                f"{row.numbers:<42} {row.fault:<20} {'yes' if second_source else 'no':<7} {row.exit:<4} "
+                f"{row.case:<26} {case.fault.name:<20} {'yes' if second_source else 'no':<7} {row.exit:<4} "
                 f"{row.disk:<6} {row.requests:>8} {row.seconds:>7.2f} {row.bytes:>9}",
                 flush=True,
             )
-    out = Path("out/faults.json")
-    out.parent.mkdir(exist_ok=True)
-    out.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
-    wrong = [row for row in rows if row.disk == "WRONG" or (row.second_source and row.exit != 0)]
-    print(f"{len(rows)} rows, {len(wrong)} of them not as they must be; written to {out}")
+    OUT.parent.mkdir(exist_ok=True)
+    OUT.write_text(json.dumps([asdict(row) for row in results], indent=1) + "\n")
+    wrong = [row for row in results if row.disk == "WRONG" or (row.second_source and row.exit != 0)]
+    print(f"{len(results)} rows, {len(wrong)} of them not as they must be; written to {OUT}")
     sys.exit(bool(wrong))
 
 

@@ -81,6 +81,7 @@ class TestJson:
 
 
 class TestConnect:
+    @pytest.mark.fault(1)
     def test_refused_and_back_on_the_same_port(
         self, world: World, big: str, content: bytes, talk: Talk
     ) -> None:
@@ -100,6 +101,7 @@ class TestConnect:
             world.add("gateway*", faults.Refused())
             assert talk.hear(sock).end == "rst"
 
+    @pytest.mark.fault(6)
     def test_accept_reset(self, world: World, big: str, talk: Talk) -> None:
         world.add("gateway1", faults.AcceptReset())
         with pytest.raises(ConnectionResetError):
@@ -107,6 +109,7 @@ class TestConnect:
         entry = world.journal[-1]
         assert (entry.method, entry.path, entry.faults, entry.ended) == ("", "", ("accept-reset",), "reset")
 
+    @pytest.mark.fault(5)
     def test_accept_close(self, world: World, big: str, talk: Talk) -> None:
         world.add("gateway1", faults.AcceptClose())
         parts = urlsplit(big)
@@ -115,24 +118,28 @@ class TestConnect:
             assert (heard.data, heard.end) == (b"", "fin")
         assert end_of(world) == "closed"
 
+    @pytest.mark.fault(7)
     def test_accept_silent(self, world: World, big: str, talk: Talk) -> None:
         world.add("gateway1", faults.AcceptSilent())
         heard = talk(big, timeout=0.2)
         assert (heard.data, heard.end) == (b"", "silent")
         assert end_of(world) == "held"
 
+    @pytest.mark.fault(5)
     def test_no_answer(self, world: World, big: str, talk: Talk) -> None:
         world.add("gateway1", faults.NoAnswer())
         heard = talk(big)
         assert (heard.data, heard.end) == (b"", "fin")
         assert (world.journal[-1].ended, world.journal[-1].status) == ("closed", None)
 
+    @pytest.mark.fault(6)
     def test_reset_request(self, world: World, big: str, talk: Talk) -> None:
         world.add("gateway1", faults.ResetRequest())
         heard = talk(big)
         assert (heard.data, heard.end) == (b"", "rst")
         assert (world.journal[-1].ended, world.journal[-1].status) == ("reset", None)
 
+    @pytest.mark.fault(8)
     def test_stale_keepalive(self, world: World, big: str, content: bytes, talk: Talk) -> None:
         """Nothing in the answer says that the connection is going to close."""
         world.add("gateway1", faults.StaleKeepAlive())
@@ -149,6 +156,7 @@ def _fail_on_any_reset(talk: Talk, url: str) -> None:
 
 
 class TestStatus:
+    @pytest.mark.fault(15, 16, 20, 21, 22, 23)
     @pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 410, 416, 425, 429, 451, 500, 502, 503, 504])
     def test_errors(self, world: World, big: str, talk: Talk, status: int) -> None:
         world.add("gateway1", faults.Status(status, headers={"X-Extra": "yes"}, body="why\n"))
@@ -157,17 +165,20 @@ class TestStatus:
         assert "retry-after" not in heard.headers
         assert world.journal[-1].status == status
 
+    @pytest.mark.fault(25)
     @pytest.mark.parametrize("status", [204, 304])
     def test_statuses_without_a_body(self, world: World, big: str, talk: Talk, status: int) -> None:
         world.add("gateway1", faults.Status(status))
         heard = talk(big)
         assert (heard.status, heard.body, heard.end) == (status, b"", "fin")
 
+    @pytest.mark.fault(25)
     def test_reset_content_has_no_body_and_says_so(self, world: World, big: str, talk: Talk) -> None:
         world.add("gateway1", faults.Status(205))
         heard = talk(big)
         assert (heard.status, heard.headers["content-length"], heard.body) == (205, "0", b"")
 
+    @pytest.mark.fault(25)
     def test_partial_content_can_be_claimed_of_nothing(self, world: World, big: str, talk: Talk) -> None:
         """206 without Content-Range, to a request without Range."""
         world.add("gateway1", faults.Status(206, body="partial?"))
@@ -175,17 +186,20 @@ class TestStatus:
         assert (heard.status, heard.body) == (206, b"partial?")
         assert "content-range" not in heard.headers
 
+    @pytest.mark.fault(17, 19, 107)
     @pytest.mark.parametrize("value", [3, 0, -1, 1_000_000_000, "soon"])
     def test_retry_after_is_sent_as_given(self, world: World, big: str, talk: Talk, value: int | str) -> None:
         world.add("gateway1", faults.Status(429, retry_after=value))
         assert talk(big).headers["retry-after"] == str(value)
 
+    @pytest.mark.fault(18)
     @pytest.mark.parametrize("offset", [30.0, -30.0])
     def test_retry_after_as_a_date(self, world: World, big: str, talk: Talk, offset: float) -> None:
         world.add("gateway1", faults.Status(503, retry_after_date_s=offset))
         at = email.utils.parsedate_to_datetime(talk(big).headers["retry-after"]).timestamp()
         assert abs(at - time.time() - offset) < 3
 
+    @pytest.mark.fault(18, 21)
     @pytest.mark.parametrize("status", [429, 410])
     def test_retired(self, world: World, big: str, talk: Talk, status: int) -> None:
         world.add("gateway1", faults.Retired(status))
@@ -195,6 +209,7 @@ class TestStatus:
         assert sunset.timestamp() < time.time()
         assert heard.headers["retry-after"] == "900"
 
+    @pytest.mark.fault(24)
     def test_html(self, world: World, big: str, talk: Talk) -> None:
         world.add("gateway1", faults.Html())
         heard = talk(big)
@@ -211,6 +226,7 @@ class TestStatus:
 
 
 class TestRedirect:
+    @pytest.mark.fault(14, 67)
     def test_to_any_url(self, world: World, big: str, talk: Talk) -> None:
         world.add("gateway1", faults.Redirect("file://{path}?{query}", 307))
         heard = talk(f"{big}?a=b")
@@ -220,6 +236,7 @@ class TestRedirect:
         world.add("gateway1", faults.Redirect(world.gateways[1] + "{path}"))
         assert requests.get(big, timeout=5).content == content
 
+    @pytest.mark.fault(66)
     def test_the_journal_says_which_credentials_followed_a_redirect(
         self, world: World, big: str, content: bytes, talk: Talk
     ) -> None:
@@ -237,6 +254,7 @@ class TestRedirect:
         assert told.to_dict()["headers"]["cookie"] == "session=1"
         assert {"authorization", "cookie"}.isdisjoint(silent.headers)
 
+    @pytest.mark.fault(69)
     def test_a_signature_that_expires_between_two_ranges(
         self, world: World, content: bytes, talk: Talk
     ) -> None:
@@ -251,6 +269,7 @@ class TestRedirect:
         again = talk(url).headers["location"]
         assert talk(again, "Range: bytes=100-199").body == content[100:200]
 
+    @pytest.mark.fault(63)
     def test_a_loop_never_ends(self, world: World, big: str) -> None:
         world.add("gateway1", faults.RedirectLoop())
         with pytest.raises(requests.TooManyRedirects):
@@ -258,6 +277,7 @@ class TestRedirect:
         assert len(world.journal) == 31
         assert world.journal[-1].query == "keep=1&hop=30"
 
+    @pytest.mark.fault(64)
     def test_a_chain_ends_in_the_file(self, world: World, big: str, content: bytes) -> None:
         world.add("*", faults.RedirectLoop(hops=5))
         assert requests.get(big, timeout=5).content == content
@@ -271,6 +291,7 @@ class TestRedirect:
 
 
 class TestHeaders:
+    @pytest.mark.fault(37)
     def test_gzip_unasked(self, world: World, big: str, content: bytes, talk: Talk) -> None:
         world.add("gateway1", faults.Gzip())
         heard = talk(big, "Accept-Encoding: identity")
@@ -279,6 +300,7 @@ class TestHeaders:
         assert gzip.decompress(heard.body) == content
         assert requests.get(big, timeout=5).content == content
 
+    @pytest.mark.fault(30)
     def test_no_length_chunked(self, world: World, big: str, content: bytes, talk: Talk) -> None:
         world.add("gateway1", faults.NoLength())
         heard = talk(big)
@@ -287,6 +309,7 @@ class TestHeaders:
         assert heard.body == b"%x\r\n%s\r\n0\r\n\r\n" % (len(content), content)
         assert requests.get(big, timeout=5).content == content
 
+    @pytest.mark.fault(30)
     def test_no_length_until_close(self, world: World, big: str, content: bytes, talk: Talk) -> None:
         world.add("gateway1", faults.NoLength("close"))
         heard = talk(big, close=False)
@@ -295,6 +318,7 @@ class TestHeaders:
 
 
 class TestRange:
+    @pytest.mark.fault(70)
     def test_ignored(self, world: World, big: str, content: bytes, talk: Talk) -> None:
         world.add("gateway1", faults.RangeIgnored())
         heard = talk(big, "Range: bytes=100-199")
@@ -302,12 +326,14 @@ class TestRange:
         assert "content-range" not in heard.headers
         assert world.journal[-1].range == "bytes=100-199"
 
+    @pytest.mark.fault(71)
     def test_wrong_start_said_honestly(self, world: World, big: str, content: bytes, talk: Talk) -> None:
         world.add("gateway1", faults.WrongStart(shift=10))
         heard = talk(big, "Range: bytes=100-199")
         assert (heard.status, heard.body) == (206, content[90:190])
         assert heard.headers["content-range"] == f"bytes 90-189/{len(content)}"
 
+    @pytest.mark.fault(71)
     def test_wrong_start_with_a_lie(self, world: World, big: str, content: bytes, talk: Talk) -> None:
         world.add("gateway1", faults.WrongStart(shift=10, honest=False))
         heard = talk(big, "Range: bytes=100-199")
@@ -322,6 +348,7 @@ class TestRange:
 
 
 class TestBody:
+    @pytest.mark.fault(41)
     @pytest.mark.parametrize(
         ("fault", "place"),
         [
@@ -348,6 +375,7 @@ class TestBody:
         assert talk(big, "Range: bytes=151-199").body == content[151:200]
         assert talk(big, "Range: bytes=100-199").body[50] == content[150] ^ 1
 
+    @pytest.mark.fault(44)
     def test_another_file(self, world: World, big: str, content: bytes, talk: Talk) -> None:
         world.add("gateway1", faults.OtherFile())
         body = talk(big).body
@@ -362,11 +390,13 @@ class TestBody:
         assert requests.get(url, timeout=5).status_code == 200
         assert requests.get(f"{url}x", timeout=5).json() == {"error": "Entry not found"}
 
+    @pytest.mark.fault(45)
     def test_empty(self, world: World, big: str, talk: Talk) -> None:
         world.add("gateway1", faults.Empty())
         heard = talk(big)
         assert (heard.status, heard.headers["content-length"], heard.body) == (200, "0", b"")
 
+    @pytest.mark.fault(31, 46, 55)
     @pytest.mark.parametrize(
         ("where", "kept"),
         [
@@ -411,6 +441,7 @@ class TestBody:
         world.add("gateway1", faults.Truncate(offset=10))
         assert talk(big, "Range: bytes=100-199").body == content[100:110]
 
+    @pytest.mark.fault(49)
     def test_bad_chunk(self, world: World, big: str, content: bytes, talk: Talk) -> None:
         world.add("gateway1", faults.BadChunk(offset=16))
         heard = talk(big)
@@ -419,6 +450,7 @@ class TestBody:
         with pytest.raises(requests.exceptions.ChunkedEncodingError):
             requests.get(big, timeout=5)
 
+    @pytest.mark.fault(52)
     @pytest.mark.parametrize("promise", [False, True])
     def test_endless(self, world: World, big: str, content: bytes, talk: Talk, *, promise: bool) -> None:
         world.add("gateway1", faults.Endless(promise))
@@ -430,12 +462,14 @@ class TestBody:
 
 
 class TestTiming:
+    @pytest.mark.fault(7)
     def test_hang_for_ever(self, world: World, big: str, talk: Talk) -> None:
         world.add("gateway1", faults.Hang())
         heard = talk(big, timeout=0.2)
         assert (heard.data, heard.end) == (b"", "silent")
         assert (world.journal[-1].ended, world.journal[-1].status) == ("held", None)
 
+    @pytest.mark.fault(60)
     def test_hang_a_while(self, world: World, big: str, content: bytes, talk: Talk) -> None:
         world.add("gateway1", faults.Hang(seconds=0.2))
         started = time.monotonic()
@@ -443,11 +477,13 @@ class TestTiming:
         assert 0.2 <= time.monotonic() - started < 2
         assert world.journal[-1].seconds >= 0.2
 
+    @pytest.mark.fault(58)
     def test_stall_a_while(self, world: World, big: str, content: bytes, talk: Talk) -> None:
         world.add("gateway1", faults.Stall(seconds=0.2))
         assert talk(big, timeout=0.1).body == content[:20_000]
         assert talk(big, timeout=5).body == content
 
+    @pytest.mark.fault(36, 55)
     def test_header_stall(self, world: World, big: str, talk: Talk) -> None:
         """A head that is never whole has no status in the journal."""
         world.add("gateway1", faults.HeaderStall(offset=40))
@@ -471,6 +507,7 @@ class TestTiming:
         assert talk(big).body == content
         assert (world.journal[-1].status, world.journal[-1].seconds >= 0.2) == (200, True)
 
+    @pytest.mark.fault(36)
     def test_header_drip(self, world: World, big: str, content: bytes, talk: Talk) -> None:
         """A pause after every byte of the head, none in the body."""
         world.add("gateway1", faults.HeaderDrip(interval_s=0.0005))
@@ -486,12 +523,14 @@ class TestTiming:
         assert (heard.data, heard.end) == (b"H", "silent")
         assert (end_of(world), world.journal[-1].status) == ("client-closed", None)
 
+    @pytest.mark.fault(57)
     def test_dribble(self, world: World, big: str, content: bytes, talk: Talk) -> None:
         world.add("gateway1", faults.Dribble(bytes_per_s=100_000, offset=10_000))
         started = time.monotonic()
         assert talk(big).body == content
         assert 0.25 <= time.monotonic() - started < 2
 
+    @pytest.mark.fault(56)
     def test_dribble_by_the_byte(self, world: World, big: str, talk: Talk) -> None:
         world.add("gateway1", faults.Dribble(bytes_per_s=20))
         started = time.monotonic()
@@ -503,6 +542,7 @@ class TestTiming:
 
 
 class TestProtocol:
+    @pytest.mark.fault(50, 84)
     def test_garbage(self, world: World, big: str, talk: Talk) -> None:
         world.add("gateway1", faults.Garbage("nonsense\r\n"))
         heard = talk(big, close=False)

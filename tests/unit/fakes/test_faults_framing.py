@@ -22,6 +22,7 @@ SIZE = 40_000
 
 
 class TestChunks:
+    @pytest.mark.fault(48)
     @pytest.mark.parametrize(
         ("where", "kept"), [({}, SIZE // 2), ({"offset": 16}, 16), ({"offset": -1}, SIZE - 1)]
     )
@@ -48,6 +49,7 @@ class TestChunks:
         world.add("gateway1", faults.ChunkedCut(fraction=1.0))
         assert talk(big).body == b"%x\r\n%s\r\n" % (SIZE, content)
 
+    @pytest.mark.fault(34)
     def test_a_length_besides(self, world: World, big: str, content: bytes, talk: Talk) -> None:
         """Both framings in one head, and the body in chunks."""
         world.add("gateway1", faults.LengthAndChunks())
@@ -57,6 +59,7 @@ class TestChunks:
 
 
 class TestCutEvery:
+    @pytest.mark.fault(46)
     @pytest.mark.parametrize(("reset", "end", "noted"), [(False, "fin", "truncated"), (True, "rst", "reset")])
     def test_no_answer_gives_more(
         self, world: World, big: str, content: bytes, talk: Talk, *, reset: bool, end: str, noted: str
@@ -85,6 +88,7 @@ class TestCutEvery:
 
 
 class TestBehind:
+    @pytest.mark.fault(51)
     @pytest.mark.parametrize("framing", ["length", "chunked"])
     def test_trailing_garbage(
         self, world: World, big: str, content: bytes, talk: Talk, framing: Literal["length", "chunked"]
@@ -98,6 +102,7 @@ class TestBehind:
         assert world.journal[-1].ended == "complete"
         assert requests.get(big, timeout=5).content == content
 
+    @pytest.mark.fault(87)
     def test_smuggled(self, world: World, big: str, content: bytes, talk: Talk) -> None:
         """A second answer, complete in itself, on a connection that stays open; one request in the journal."""
         world.add("gateway1", faults.Smuggled())
@@ -111,6 +116,7 @@ class TestBehind:
 
 
 class TestLength:
+    @pytest.mark.fault(32, 33)
     @pytest.mark.parametrize(
         ("kind", "said"),
         [
@@ -136,18 +142,21 @@ class TestLength:
 
 
 class TestHead:
+    @pytest.mark.fault(35)
     def test_a_huge_header(self, world: World, big: str, content: bytes, talk: Talk) -> None:
         world.add("gateway1", faults.HeaderFlood(size=1_000_000))
         heard = talk(big)
         assert (len(heard.headers["x-flood-1"]), heard.body) == (1_000_000, content)
         assert heard.head.index(b"X-Flood-1: xxx") < heard.head.index(b"Content-Length: ")
 
+    @pytest.mark.fault(35)
     def test_many_headers(self, world: World, big: str, content: bytes, talk: Talk) -> None:
         world.add("gateway1", faults.HeaderFlood(count=10_000, size=3))
         heard = talk(big)
         assert len([name for name in heard.headers if name.startswith("x-flood-")]) == 10_000
         assert (heard.headers["x-flood-10000"], heard.body) == ("xxx", content)
 
+    @pytest.mark.fault(86)
     @pytest.mark.parametrize(
         ("style", "line"),
         [
@@ -176,6 +185,7 @@ class TestHead:
         assert heard.head.count(b":\r\n ") == (len(names) if style == "obs-fold" else 0)
         assert (heard.body, world.journal[-1].status) == (content, 200)
 
+    @pytest.mark.fault(85)
     @pytest.mark.parametrize("length", [True, False])
     def test_http_1_0(self, world: World, big: str, content: bytes, talk: Talk, *, length: bool) -> None:
         """Closed after the answer, also for a client that would have kept the connection."""
@@ -186,6 +196,7 @@ class TestHead:
         assert heard.headers.get("content-length") == (str(SIZE) if length else None)
         assert world.journal[-1].ended == "complete"
 
+    @pytest.mark.fault(37)
     def test_a_bomb(self, world: World, big: str, talk: Talk) -> None:
         """A thousandth on the wire; errors are left as they are."""
         world.add("gateway1", faults.GzipBomb(mib=3))
@@ -199,6 +210,7 @@ class TestHead:
 class TestBefore:
     HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload; as=style\r\n\r\n"
 
+    @pytest.mark.fault(29)
     def test_early_hints(self, world: World, big: str, content: bytes, talk: Talk) -> None:
         """The final answer is the healthy one, and the journal has its status."""
         world.add("gateway1", faults.EarlyHints(count=3))
@@ -213,6 +225,7 @@ class TestBefore:
         heard = talk(big, timeout=0.1)
         assert (heard.data, heard.end) == (self.HINTS, "silent")
 
+    @pytest.mark.fault(29)
     @pytest.mark.parametrize(("status", "each"), [(100, b"HTTP/1.1 100 Continue\r\n\r\n"), (103, HINTS)])
     def test_a_flood_never_ends(
         self, world: World, big: str, talk: Talk, status: Literal[100, 103], each: bytes

@@ -42,6 +42,7 @@ def test_errors_and_redirects_are_left_alone(world: World, big: str, talk: Talk,
     assert (heard.status, heard.headers["location"].startswith(world.cdn)) == (302, True)
 
 
+@pytest.mark.fault(26)
 def test_refused_though_satisfiable(world: World, big: str, talk: Talk) -> None:
     """416 with the true size, for a range that the file has."""
     world.add("gateway1", faults.RangeRefused())
@@ -51,6 +52,7 @@ def test_refused_though_satisfiable(world: World, big: str, talk: Talk) -> None:
     assert world.journal[-1].status == 416
 
 
+@pytest.mark.fault(27, 28)
 @pytest.mark.parametrize("start", [SIZE, SIZE + 1])
 def test_a_healthy_416_is_for_the_end_and_beyond(world: World, big: str, talk: Talk, start: int) -> None:
     """Numbers 27 and 28 need no fault: a partial as long as the file, or longer."""
@@ -58,6 +60,7 @@ def test_a_healthy_416_is_for_the_end_and_beyond(world: World, big: str, talk: T
     assert (heard.status, heard.headers["content-range"]) == (416, f"bytes */{SIZE}")
 
 
+@pytest.mark.fault(25)
 def test_a_part_that_nobody_asked_for(world: World, big: str, content: bytes, talk: Talk) -> None:
     world.add("gateway1", faults.RangeUnasked(offset=300))
     heard = talk(big)
@@ -67,6 +70,7 @@ def test_a_part_that_nobody_asked_for(world: World, big: str, content: bytes, ta
     assert talk(big, method="HEAD").status == 200
 
 
+@pytest.mark.fault(72)
 @pytest.mark.parametrize(
     ("fault", "last"),
     [
@@ -89,6 +93,7 @@ def test_a_short_part_is_rightly_labelled(
     assert (heard.end, world.journal[-1].ended) == ("silent", "complete")
 
 
+@pytest.mark.fault(73, 74)
 @pytest.mark.parametrize(
     ("fault", "total"),
     [
@@ -105,6 +110,7 @@ def test_totals(world: World, big: str, content: bytes, talk: Talk, fault: Fault
     assert (heard.headers["content-length"], heard.body) == ("100", content[100:200])
 
 
+@pytest.mark.fault(75)
 def test_multipart(world: World, big: str, content: bytes, talk: Talk) -> None:
     """One part, with a head of its own; Content-Length is that of the whole."""
     world.add("gateway1", faults.MultipartRange(boundary="B"))
@@ -119,6 +125,7 @@ def test_multipart(world: World, big: str, content: bytes, talk: Talk) -> None:
     assert int(heard.headers["content-length"]) == len(heard.body)
 
 
+@pytest.mark.fault(53)
 @pytest.mark.parametrize(
     ("fault", "place"),
     [
@@ -151,6 +158,7 @@ class TestChanged:
         assert old.headers["etag"] == f'"other-{right[1:]}'
         assert (new.headers["etag"], new.body) == (right, content)
 
+    @pytest.mark.fault(76, 80)
     def test_if_range_with_the_old_tag_gets_all_of_the_new_version(
         self, world: World, big: str, content: bytes, talk: Talk
     ) -> None:
@@ -182,6 +190,7 @@ class TestChanged:
         assert talk(big, f"Range: bytes={SIZE}-").status == 416
         assert talk(big, f"If-None-Match: {right.headers['etag']}").status == 200
 
+    @pytest.mark.fault(77)
     def test_if_range_ignored(self, world: World, big: str, content: bytes, talk: Talk) -> None:
         """Number 77: the old tag gets a part of the new version."""
         world.add("gateway1", faults.Changed(), first=1)
@@ -190,6 +199,7 @@ class TestChanged:
         heard = talk(big, "Range: bytes=100-199", f"If-Range: {old}")
         assert (heard.status, heard.body) == (206, content[100:200])
 
+    @pytest.mark.fault(78, 79)
     @pytest.mark.parametrize("kind", ["weak", "none"])
     def test_tags_that_prove_nothing(
         self, world: World, big: str, content: bytes, talk: Talk, kind: str
@@ -209,6 +219,7 @@ class TestChanged:
         for tag in ('W/"x"', '"x"', tags[1] or '""'):
             assert talk(big, "Range: bytes=100-199", f"If-Range: {tag}").status == 200
 
+    @pytest.mark.fault(80)
     def test_another_tag_for_the_same_bytes(self, world: World, big: str, content: bytes, talk: Talk) -> None:
         """Number 80: two servers, two tags, one file."""
         world.add("gateway1", faults.ETag("other"))

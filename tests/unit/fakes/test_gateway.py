@@ -1,16 +1,19 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 
 from fakes.answer import Request
+from fakes.catalogue import Catalogue, placeholder_cid
 from fakes.gateway import Gateway
+from fakes.world import World
 
 if TYPE_CHECKING:
     from fakes.answer import Answer
-    from fakes.world import World
     from tests.unit.fakes.conftest import Talk
 
 
@@ -96,9 +99,10 @@ def test_conditions(big: str, content: bytes, talk: Talk) -> None:
         ("/ipfs/QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG/x", 404, "failed to resolve"),
         ("/ipfs/not-a-cid/x", 400, "invalid cid"),
         ("/ipfs/", 400, "invalid cid"),
-        ("/ipfs/{cid}", 501, "directories"),
-        ("/ipfs/{cid}/", 501, "directories"),
-        ("/ipfs/{cid}/onnx/", 501, "directories"),
+        ("/ipfs/{cid}/on", 404, 'no link named "on"'),
+        ("/ipfs/{cid}/config.json/", 404, "no link named"),
+        ("/ipfs/{cid}/100%", 400, "invalid URL escape"),
+        ("/ipfs/{cid}/%zz", 400, "invalid URL escape"),
         ("/ipns/example.org/x", 404, "not found"),
         ("/", 404, "not found"),
     ],
@@ -110,6 +114,155 @@ def test_what_is_not_there(world: World, path: str, status: int, says: str) -> N
     answer = gateway(request_for(path.format(cid=cid)))
     assert answer.status == status
     assert says.format(cid=cid) in text(answer)
+
+
+class TestFolders:
+    @pytest.mark.parametrize(
+        ("asked", "location"),
+        [
+            ("/ipfs/{cid}", "/ipfs/{cid}/"),
+            ("/ipfs/{cid}/onnx", "/ipfs/{cid}/onnx/"),
+            ("/ipfs/{cid}/onnx?download=true", "/ipfs/{cid}/onnx/?download=true"),
+            ("/ipfs/{cid}/%6fnnx", "/ipfs/{cid}/onnx/"),
+        ],
+    )
+    def test_without_its_slash_it_is_redirected(
+        self, world: World, talk: Talk, asked: str, location: str
+    ) -> None:
+        cid = world.manifest()["tiny"]["ipfs"]["cid"]
+        heard = talk(world.gateways[0] + asked.format(cid=cid))
+        assert (heard.status, heard.headers["location"]) == (301, location.format(cid=cid))
+
+    def test_a_name_beyond_ascii_stays_encoded(self) -> None:
+        files = {"ą/ę/t.txt": {"size": 3}}
+        gateway = Gateway(Catalogue({"m": {"files": files}}))
+        cid = placeholder_cid("model m")
+        moved = gateway(request_for(f"/ipfs/{cid}/%C4%85/%C4%99"))
+        assert (moved.status, moved.header("location")) == (301, f"/ipfs/{cid}/%C4%85/%C4%99/")
+        assert gateway(request_for(f"/ipfs/{cid}/%C4%85/%C4%99/t.txt")).length == 3
+        page = text(gateway(request_for(f"/ipfs/{cid}/")))
+        assert '<a href="./%C4%85/">ą/</a>' in page
+
+    def test_the_listing_links_to_what_is_right_in_it(self, world: World, talk: Talk) -> None:
+        cid = world.manifest()["tiny"]["ipfs"]["cid"]
+        heard = talk(f"{world.gateways[0]}/ipfs/{cid}/")
+        assert heard.status == 200
+        assert heard.headers["content-type"].startswith("text/html")
+        assert re.findall('href="([^"]+)"', heard.body.decode()) == [
+            "./config.json",
+            "./empty.txt",
+            "./onnx/",
+        ]
+        assert heard.headers["cache-control"] == "public, max-age=604800, stale-while-revalidate=2678400"
+        assert re.fullmatch(rf'"DirIndex-[0-9a-f]+_CID-{cid}"', heard.headers["etag"])
+        assert heard.headers["x-ipfs-roots"] == cid
+        below = talk(f"{world.gateways[0]}/ipfs/{cid}/onnx/")
+        assert re.findall('href="([^"]+)"', below.body.decode()) == ["./big%20one.bin"]
+        roots = below.headers["x-ipfs-roots"].split(",")
+        assert below.headers["etag"].endswith(f'_CID-{roots[1]}"')
+        again = talk(f"{world.gateways[0]}/ipfs/{cid}/onnx/", f"If-None-Match: {below.headers['etag']}")
+        assert (again.status, again.body) == (304, b"")
+
+
+def test_only_if_cached_is_200_or_412(world: World, big: str, talk: Talk) -> None:
+    """Everything that a fake serves is local to it."""
+    for method in ("GET", "HEAD"):
+        assert talk(big, "Cache-Control: only-if-cached", method=method).status == 200
+        cid = world.manifest()["tiny"]["ipfs"]["cid"]
+        unknown = big.replace(cid, placeholder_cid("unknown"))
+        assert talk(unknown, "Cache-Control: only-if-cached", method=method).status == 412
+        assert talk(unknown, method=method).status == 404
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ("{etag}", 304),
+        ('"a", "b",  {etag}', 304),
+        ("W/{etag}", 304),
+        ("*", 304),
+        ('"a"', 200),
+    ],
+)
+def test_if_none_match(big: str, talk: Talk, header: str, status: int) -> None:
+    etag = talk(big).headers["etag"]
+    heard = talk(big, f"If-None-Match: {header.format(etag=etag)}")
+    assert heard.status == status
+    assert heard.headers["etag"] == etag
+    assert "immutable" in heard.headers["cache-control"]
+
+
+def test_a_name_in_the_query_is_for_content_disposition_alone(big: str, content: bytes, talk: Talk) -> None:
+    assert "content-disposition" not in talk(big).headers
+    heard = talk(f"{big}?filename=a%22%0d%0aX-Evil:%20%C4%85.json")
+    assert heard.body == content
+    assert heard.headers["content-disposition"].startswith(
+        "inline; filename*=UTF-8''a%22%0D%0AX-Evil%3A%20%C4%85"
+    )
+    assert "x-evil" not in heard.headers
+    assert heard.headers["content-type"] == "application/json"
+    heard = talk(f"{big}?download=true")
+    assert heard.headers["content-disposition"].endswith('filename="big one.bin";')
+    assert heard.headers["content-disposition"].startswith("attachment; ")
+
+
+def test_errors_are_html_for_who_wants_that(world: World, talk: Talk) -> None:
+    url = f"{world.gateways[0]}/ipfs/%3Cb%3E"
+    plain, page = talk(url), talk(url, "Accept: text/html,*/*")
+    assert plain.headers["content-type"].startswith("text/plain")
+    assert page.headers["content-type"].startswith("text/html")
+    assert (plain.status, page.status) == (400, 400)
+    assert b"<b>" not in page.body
+
+
+def test_a_service_worker_for_a_whole_cid_is_refused(world: World, big: str, talk: Talk) -> None:
+    root = big.removesuffix("onnx/big%20one.bin")
+    assert talk(root, "Service-Worker: script").status == 400
+    assert talk(big, "Service-Worker: script").status == 200
+
+
+class TestTrustless:
+    def test_no_file_is_given_and_the_probe_is(self, tiny: dict[str, Any], talk: Talk) -> None:
+        with World(tiny, gateway_modes={"gateway2": "trustless"}) as world:
+            path = f"/ipfs/{world.manifest()['tiny']['ipfs']['cid']}/config.json"
+            refused = talk(world.gateways[1] + path)
+            assert (refused.status, b"only trustless requests" in refused.body) == (406, True)
+            assert talk(f"{world.gateways[1]}/ipfs/bafkqaaa").status == 406
+            assert talk(f"{world.gateways[1]}/ipfs/bafkqaaa?format=raw").status == 200
+            assert talk(world.gateways[0] + path).status == 200
+
+
+class TestSubdomain:
+    def test_a_path_is_redirected_to_an_origin_of_its_own(self, tiny: dict[str, Any], talk: Talk) -> None:
+        with World(tiny, gateways=1, gateway_modes={"gateway1": "subdomain"}) as world:
+            cid = world.manifest()["tiny"]["ipfs"]["cid"]
+            moved = talk(f"{world.gateways[0]}/ipfs/{cid}/onnx/big%20one.bin?download=true")
+            port = urlsplit(world.gateways[0]).port
+            assert moved.status == 301
+            assert moved.headers["location"] == (
+                f"http://{cid}.ipfs.localhost:{port}/onnx/big%20one.bin?download=true"
+            )
+
+    def test_the_subdomain_serves_what_is_below_its_cid(self, world: World) -> None:
+        model = world.catalogue.models["tiny"]
+        gateway = Gateway(world.catalogue, "http://127.0.0.1:80", mode="subdomain")
+        host = {"host": f"{model.cid}.ipfs.localhost:80"}
+        answer = gateway(Request("g", "GET", "/config.json", raw_path="/config.json", headers=host))
+        assert (answer.status, answer.length) == (200, model.files["config.json"].size)
+        assert answer.header("x-ipfs-path") == f"/ipfs/{model.cid}/config.json"
+        moved = gateway(Request("g", "GET", "/onnx", raw_path="/onnx", headers=host))
+        assert (moved.status, moved.header("location")) == (301, "/onnx/")
+        assert gateway(Request("g", "GET", "/", raw_path="/", headers=host)).status == 200
+
+    def test_a_name_that_is_too_long_for_a_host(self, world: World) -> None:
+        gateway = Gateway(world.catalogue, mode="subdomain")
+        refused = gateway(request_for(f"/ipfs/b{'a' * 63}/x"))
+        assert (refused.status, "DNS label" in text(refused)) == (400, True)
+
+
+def test_a_mode_of_no_gateway_is_refused(tiny: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="no gateway is called gateway5"):
+        World(tiny, gateway_modes={"gateway5": "path"})
 
 
 def request_for(path: str) -> Request:

@@ -188,6 +188,40 @@ class TestApi:
         assert [entry["path"] for entry in requests.post(url, data=asked, timeout=5).json()] == [LARGE]
         assert requests.get(url, timeout=5).status_code == 405
 
+    def test_expand_tells_of_the_last_commit(self, world: World, commit: str) -> None:
+        url = f"{world.hub}/api/models/org/tiny"
+        [tree] = requests.get(f"{url}/tree/main/onnx?expand=true", timeout=5).json()
+        asked = {"paths": LARGE, "expand": "True"}  # as old clients spell it
+        [path] = requests.post(f"{url}/paths-info/main", data=asked, timeout=5).json()
+        assert tree == path
+        assert tree["lastCommit"]["id"] == commit
+
+    def test_an_expanded_tree_has_small_pages(self) -> None:
+        files = {f"f{number:03}": {"size": 1} for number in range(60)}
+        manifest = {"m": {"huggingface": {"repo": "m"}, "files": files}}
+        with World(manifest) as world:
+            url = f"{world.hub}/api/models/m/tree/main"
+            assert [
+                len(requests.get(f"{url}{query}", timeout=5).json()) for query in ("", "?expand=true")
+            ] == [60, 50]
+            assert len(requests.get(f"{url}?limit=0", timeout=5).json()) == 1
+
+    def test_commits(self, world: World, commit: str) -> None:
+        response = requests.get(f"{world.hub}/api/models/org/tiny/commits/main", timeout=5)
+        assert [one["id"] for one in response.json()] == [commit]
+        assert response.headers["X-Total-Count"] == "1"
+
+    @pytest.mark.parametrize("action", ["xet-read-token/main", "discussions", "nope"])
+    def test_what_is_not_played(self, world: World, action: str) -> None:
+        assert requests.get(f"{world.hub}/api/models/org/tiny/{action}", timeout=5).status_code == 404
+
+    def test_names_that_look_like_actions(self) -> None:
+        for name in ("refs", "org/tree", "tree/main"):
+            with World({"m": {"huggingface": {"repo": name}, "files": {"f": {"size": 1}}}}) as world:
+                url = f"{world.hub}/api/models/{name}"
+                assert requests.get(url, timeout=5).json()["id"] == name
+                assert len(requests.get(f"{url}/tree/main", timeout=5).json()) == 1
+
 
 def test_faults_reach_hub_and_cdn_apart(world: World, root: str, talk: Talk) -> None:
     world.add("cdn", Status(403))

@@ -53,7 +53,7 @@ def test_what_is_no_scenario(document: Any, says: str) -> None:
 def outcome(url: str, good: bytes) -> str:
     """What a plain client comes to: the right file, wrong bytes, or no answer of use."""
     try:
-        response = requests.get(url, timeout=0.3)
+        response = requests.get(url, timeout=1)
     except requests.RequestException:
         return "failed"
     if response.status_code != 200:
@@ -66,7 +66,10 @@ GATEWAYS = {
     "gateway-outage": ["404", "failed", "wrong", "right"],
     "all-gateways-fail-differently": ["failed", "503", "wrong", "failed"],
     "corrupt-everywhere-but-hub": ["wrong"] * 4,
-    "placeholder-cid": ["404"] * 4,
+    "flaky-10-percent": ["right"] * 4,
+    "slow-network": ["right"] * 4,
+    "placeholder-cid": ["400", "404"] * 2,
+    "public-2026": ["failed", "429", "429", "429"],
     "everything-down": ["failed", "500", "failed", "504"],
 }
 

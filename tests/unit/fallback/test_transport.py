@@ -272,6 +272,7 @@ def _private() -> str:
     return f"http://127.0.0.2:{listener.getsockname()[1]}/"
 
 
+@pytest.mark.fault(68)
 def test_a_public_host_does_not_send_us_into_a_private_network(
     split: Transport, httpserver: HTTPServer, private: str
 ) -> None:
