@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from fallback import Settings
     from fallback.events import Event
 
-CLIENTS = 100
+CLIENTS = 40
 
 
 @pytest.mark.fault(15)
@@ -85,7 +86,7 @@ def test_a_file_that_is_empty_in_truth_is_got(settings: Settings) -> None:
 def test_a_herd_does_not_come_back_at_once(
     world: World, settings: Settings, manifest: Manifest, tmp_path: Path
 ) -> None:
-    """A hundred that are told 429 at once come back over a longer time than they came; none comes early."""
+    """Many that are told 429 at once come back over a longer time than they came; none comes early."""
     world.add("gateway1", Status(429, retry_after=1), path=ONNX, first=CLIENTS)
     ends: list[bool] = []
 
@@ -109,7 +110,8 @@ def test_a_herd_does_not_come_back_at_once(
     entries = world.journal.select(server="gateway1", path=ONNX)
     refused = [entry for entry in entries if entry.status == 429]
     served = [entry for entry in entries if entry.status == 200]
-    assert (ends, len(refused), len(served)) == ([True] * CLIENTS, CLIENTS, CLIENTS)
+    assert ends == [True] * CLIENTS
+    assert Counter(entry.status for entry in entries) == {429: CLIENTS, 200: CLIENTS}
     assert served[0].time - refused[0].time >= 1
     spread = [entries[-1].time - entries[0].time for entries in (refused, served)]
     assert spread[1] > spread[0] + 0.4
