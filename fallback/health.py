@@ -132,6 +132,8 @@ class Health:
             case Corrupt() if sha256 is not None:
                 bans = {known: until for known, until in self.bans.items() if until > now}
                 return replace(self, bans=bans | {sha256: now + BAN_S}, reason=outcome.reason)
+            case _ if self.retired:
+                return self
             case Throttled(retry_after_s=None):
                 return self._failed(outcome, began, now, pause, cool=True)
             case Throttled(retry_after_s=float() | int() as seconds):

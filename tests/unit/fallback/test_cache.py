@@ -1,0 +1,377 @@
+"""The models folder: what is believed, what is set aside, and the moment of the final name."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import filelock
+import pytest
+
+from fallback import cache as cache_module
+from fallback.cache import BAK, Cache
+from fallback.errors import DigestError, StorageError, VerificationError
+from fallback.ledger import Response
+from fallback.manifest import File, Model
+from fallback.sources import Wanted
+from fallback.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fallback.partial import Partial
+
+DATA = bytes(range(100))
+OTHER = DATA[::-1]
+FILE = File(path="onnx/a.bin", size=len(DATA), sha256=hashlib.sha256(DATA).hexdigest())
+WANTED = Wanted(Model(name="m", type="m", dir="m", files=(FILE,)), FILE)
+ONE = Response(0, "ipfs", "dweb.link")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    with State(tmp_path / "state", pytest.fail) as opened:
+        yield opened
+
+
+@pytest.fixture
+def cache(root: Path, tmp_path: Path, state: State) -> Cache:
+    return Cache(root, tmp_path / "state", state.verified)
+
+
+@pytest.fixture
+def target(cache: Cache) -> Path:
+    return cache.target(WANTED)
+
+
+def put(target: Path, data: bytes = DATA) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(data)
+
+
+def partial(cache: Cache, data: bytes = DATA) -> Partial:
+    made = cache.partial(WANTED, reserve_bytes=0, over=lambda: False)
+    made.begin(ONE)
+    made.write(data)
+    return made
+
+
+def is_wrong(cache: Cache, *, trust: bool = True) -> str:
+    found = cache.lookup(WANTED, trust=trust)
+    assert isinstance(found, VerificationError)
+    return str(found)
+
+
+class TestLookup:
+    """True, False, or what is wrong with what is there."""
+
+    def test_nothing_there(self, cache: Cache, root: Path) -> None:
+        assert cache.lookup(WANTED) is False
+        root.mkdir()
+        (root / "m").write_text("a file where a folder should be")
+        assert cache.lookup(WANTED) is False
+
+    def test_a_right_file_is_hashed_once(self, cache: Cache, target: Path, state: State) -> None:
+        put(target)
+        assert not cache.known(WANTED)
+        assert cache.lookup(WANTED) is True
+        assert cache.known(WANTED)
+        row = state.verified.get("m/onnx/a.bin")
+        assert row is not None
+        assert (row.layer, row.sha256) == ("cache", FILE.sha256)
+
+    @pytest.mark.parametrize(
+        ("data", "why"), [(OTHER, "sha256"), (DATA[:-1], "99 bytes"), (DATA + b"x", "101 bytes")]
+    )
+    def test_wrong_bytes(self, cache: Cache, target: Path, data: bytes, why: str) -> None:
+        put(target, data)
+        assert why in is_wrong(cache)
+
+    def test_a_row_is_not_believed_once_the_file_changed(self, cache: Cache, target: Path) -> None:
+        """Same size and mtime set back: ctime tells."""
+        put(target)
+        assert cache.lookup(WANTED) is True
+        before = target.stat()
+        target.write_bytes(OTHER)
+        os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert not cache.known(WANTED)
+        assert "sha256" in is_wrong(cache)
+
+    def test_untrusting_reads_what_a_row_vouches_for(
+        self, cache: Cache, target: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put(target)
+        assert cache.lookup(WANTED) is True
+        reads: list[File] = []
+
+        def prove(file: File, _stream: object) -> str:
+            reads.append(file)
+            raise DigestError(expected="", seen="")
+
+        monkeypatch.setattr(cache_module, "prove", prove)
+        assert cache.lookup(WANTED) is True
+        assert isinstance(cache.lookup(WANTED, trust=False), DigestError)
+        assert reads == [FILE]
+        assert not cache.known(WANTED)  # a row never outlives the bytes it speaks of
+
+    def test_a_link_is_not_the_file(self, cache: Cache, target: Path, tmp_path: Path) -> None:
+        put(target)
+        target.rename(tmp_path / "elsewhere")
+        target.symlink_to(tmp_path / "elsewhere")
+        assert "symbolic link" in is_wrong(cache)
+
+    @pytest.mark.parametrize("kind", ["folder", "pipe"])
+    def test_what_is_no_file(self, cache: Cache, target: Path, kind: str) -> None:
+        target.parent.mkdir(parents=True)
+        target.mkdir() if kind == "folder" else os.mkfifo(target)
+        with pytest.raises(StorageError, match="this is not a file"):
+            cache.lookup(WANTED)
+        assert kind in is_wrong(cache, trust=False)
+
+    def test_a_folder_that_leads_out_is_refused(self, cache: Cache, root: Path, tmp_path: Path) -> None:
+        """P8."""
+        (tmp_path / "out" / "onnx").mkdir(parents=True)
+        root.mkdir()
+        (root / "m").symlink_to(tmp_path / "out")
+        with pytest.raises(StorageError, match="leads out of the models folder"):
+            cache.lookup(WANTED)
+        with pytest.raises(StorageError, match="leads out of the models folder"):
+            cache.partial(WANTED, reserve_bytes=0, over=lambda: False)
+
+    def test_a_models_folder_may_itself_be_a_link(
+        self, cache: Cache, root: Path, target: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "big disk").mkdir()
+        root.symlink_to(tmp_path / "big disk")
+        put(target)
+        assert cache.lookup(WANTED) is True
+
+
+class TestCommit:
+    """fsync, rename, fsync of the folder, row: in that order (P1, P2)."""
+
+    def test_it_gets_its_name_and_its_row(self, cache: Cache, target: Path, state: State) -> None:
+        cache.commit(WANTED, partial(cache))
+        assert target.read_bytes() == DATA
+        assert [path.name for path in target.parent.iterdir()] == ["a.bin"]
+        row = state.verified.get("m/onnx/a.bin")
+        assert row is not None
+        assert (row.layer, row.source) == ("ipfs", "dweb.link")
+        assert cache.known(WANTED)
+
+    def test_what_is_not_the_file_gets_no_name(self, cache: Cache, target: Path) -> None:
+        put(target, b"the old one")
+        with closing(partial(cache, OTHER)) as wrong, pytest.raises(DigestError):
+            cache.commit(WANTED, wrong)
+        assert target.read_bytes() == b"the old one"
+
+    def test_the_order(
+        self, cache: Cache, target: Path, monkeypatch: pytest.MonkeyPatch, state: State
+    ) -> None:
+        order: list[str] = []
+        real_fsync, real_vouch = os.fsync, cache._vouch
+
+        def fsync(descriptor: int) -> None:
+            is_folder = Path(f"/proc/self/fd/{descriptor}").is_dir()
+            order.append(f"fsync {'folder' if is_folder else 'file'} {target.exists()}")
+            real_fsync(descriptor)
+
+        def vouch(*args: object, **kwargs: object) -> None:
+            order.append(f"row {state.verified.get('m/onnx/a.bin') is None}")
+            real_vouch(*args, **kwargs)  # type: ignore[arg-type]
+
+        ready = partial(cache)
+        monkeypatch.setattr(os, "fsync", fsync)
+        monkeypatch.setattr(cache, "_vouch", vouch)
+        cache.commit(WANTED, ready)
+        assert order == ["fsync file False", "fsync folder True", "row True"]
+
+    def test_a_disk_that_fails_at_fsync_gives_no_name(
+        self, cache: Cache, target: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fsync(_descriptor: int) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr(os, "fsync", fsync)
+        with closing(partial(cache)) as ready, pytest.raises(StorageError, match="Input/output error"):
+            cache.commit(WANTED, ready)
+        assert not target.exists()
+        assert not cache.known(WANTED)
+
+    def test_a_file_system_that_cannot_sync_folders_is_left_at_that(
+        self, cache: Cache, target: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ready, real = partial(cache), os.fsync
+
+        def fsync(descriptor: int) -> None:
+            if target.exists():
+                raise OSError(errno.EINVAL, "Invalid argument")
+            real(descriptor)
+
+        monkeypatch.setattr(os, "fsync", fsync)
+        cache.commit(WANTED, ready)
+        assert cache.known(WANTED)
+
+    def test_a_folder_in_its_place_is_not_touched(self, cache: Cache, target: Path) -> None:
+        with closing(partial(cache)) as ready:
+            target.mkdir()
+            with pytest.raises(StorageError, match="this is not a file"):
+                cache.commit(WANTED, ready)
+        assert target.is_dir()
+
+
+class TestRoom:
+    """Refused before the network, and a partial's bytes count as paid."""
+
+    def test_no_room(self, cache: Cache, monkeypatch: pytest.MonkeyPatch, target: Path) -> None:
+        monkeypatch.setattr(shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(1000, 850, 150))
+        with pytest.raises(
+            StorageError, match=r"no room: 50 bytes must be freed \(100 are kept in reserve\)"
+        ):
+            cache.partial(WANTED, reserve_bytes=100, over=lambda: False)
+        assert list(target.parent.iterdir()) == []
+
+    def test_what_is_there_needs_no_room(self, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+        partial(cache, DATA[:60]).close()
+        monkeypatch.setattr(shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(1000, 850, 150))
+        again = cache.partial(WANTED, reserve_bytes=100, over=lambda: False)
+        assert again.size == 60
+        again.close()
+
+
+def test_setting_aside_keeps_every_one(cache: Cache, target: Path) -> None:
+    put(target, b"one")
+    assert cache.set_aside(WANTED) == target.with_name("a.bin.bak")
+    put(target, b"two")
+    second = cache.set_aside(WANTED)
+    assert second.name.startswith("a.bin.")
+    assert second.suffix == BAK
+    assert sorted(path.read_bytes() for path in target.parent.iterdir()) == [b"one", b"two"]
+
+
+class TestLock:
+    """It saves a second download, and nothing else (P10)."""
+
+    def test_held_and_let_go(self, cache: Cache) -> None:
+        waits: list[None] = []
+
+        def hold(timeout_s: float) -> bool:
+            with cache.lock(
+                WANTED, timeout_s=timeout_s, waits=lambda: waits.append(None), over=lambda: False
+            ) as held:
+                return held
+
+        with cache.lock(WANTED, timeout_s=1, waits=pytest.fail, over=lambda: False) as held:
+            assert held
+            assert not hold(0.05)
+            assert len(waits) == 1
+        assert hold(0.05)
+
+    def test_a_waiter_gets_it(self, cache: Cache) -> None:
+        waiting = threading.Event()
+        got: list[bool] = []
+
+        def wait() -> None:
+            with cache.lock(WANTED, timeout_s=30, waits=waiting.set, over=lambda: False) as held:
+                got.append(held)
+
+        thread = threading.Thread(target=wait)
+        with cache.lock(WANTED, timeout_s=1, waits=pytest.fail, over=lambda: False):
+            thread.start()
+            assert waiting.wait(10)
+        thread.join()
+        assert got == [True]
+
+    def test_a_run_that_is_over_does_not_wait(self, cache: Cache) -> None:
+        with (
+            cache.lock(WANTED, timeout_s=1, waits=pytest.fail, over=lambda: False),
+            cache.lock(WANTED, timeout_s=600, waits=lambda: None, over=lambda: True) as held,
+        ):
+            assert not held
+
+    @pytest.mark.parametrize(
+        "error", [OSError(errno.ENOLCK, "No locks available"), NotImplementedError("flock")]
+    )
+    def test_locks_may_fail(self, cache: Cache, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+        def acquire(*_args: object, **_kwargs: object) -> None:
+            raise error
+
+        monkeypatch.setattr(filelock.FileLock, "acquire", acquire)
+        with cache.lock(WANTED, timeout_s=1, waits=pytest.fail, over=lambda: False) as held:
+            assert not held
+
+    def test_no_folder_for_locks(self, cache: Cache, tmp_path: Path) -> None:
+        (tmp_path / "state").mkdir()
+        (tmp_path / "state" / "locks").write_text("a file in its place")
+        with cache.lock(WANTED, timeout_s=1, waits=pytest.fail, over=lambda: False) as held:
+            assert not held
+
+
+class TestSweep:
+    """What nobody wants goes after its time; what anybody may want stays."""
+
+    def sweep(self, cache: Cache, *wanted: Wanted, idle_s: float = 3600, bak_s: float = 1e9) -> None:
+        cache.sweep(wanted, partial_idle_s=idle_s, bak_s=bak_s)
+
+    def left(self, cache: Cache, age_s: float) -> Path:
+        made = partial(cache, DATA[:10])
+        made.close()
+        path = made.ledger.path.with_suffix(".partial")
+        for each in (path, made.ledger.path):
+            os.utime(each, (time.time() - age_s,) * 2)
+        return path
+
+    def test_a_wanted_partial_stays_however_old(self, cache: Cache) -> None:
+        path = self.left(cache, 1e6)
+        self.sweep(cache, WANTED)
+        assert path.exists()
+
+    def test_an_unwanted_one_goes_after_its_time_with_its_ledger(self, cache: Cache) -> None:
+        path = self.left(cache, 1800)
+        self.sweep(cache)
+        assert path.exists()
+        self.sweep(cache, idle_s=1700)
+        assert list(path.parent.iterdir()) == []
+
+    def test_one_of_a_file_that_is_here_goes(self, cache: Cache, target: Path) -> None:
+        path = self.left(cache, 7200)
+        put(target)
+        assert cache.lookup(WANTED) is True
+        self.sweep(cache, WANTED)
+        assert not path.exists()
+
+    def test_one_that_somebody_writes_to_stays(self, cache: Cache) -> None:
+        made = partial(cache, DATA[:10])
+        os.utime(made.path, (1, 1))
+        self.sweep(cache)
+        assert made.path.exists()
+        made.close()
+
+    def test_a_ledger_without_a_partial_goes(self, cache: Cache) -> None:
+        path = self.left(cache, 7200)
+        path.unlink()
+        self.sweep(cache)
+        assert list(path.parent.iterdir()) == []
+
+    def test_a_bak_goes_only_beside_a_file_we_vouch_for(self, cache: Cache, target: Path) -> None:
+        put(target, OTHER)
+        kept = cache.set_aside(WANTED)
+        own = target.with_name("notes.bak")
+        own.write_text("not ours")
+        self.sweep(cache, WANTED, bak_s=0)
+        assert kept.exists()
+        cache.commit(WANTED, partial(cache))
+        self.sweep(cache, WANTED, bak_s=0)
+        assert (kept.exists(), own.exists(), target.exists()) == (False, True, True)
