@@ -18,7 +18,7 @@ $(OLD_HUB):
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check 'huggingface_hub==0.36.*'
 	touch $@
 
-.PHONY: help e2e test clients faults nightly lint fix check bench clean
+.PHONY: help e2e test clients faults faults-table nightly lint fix check bench clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,9 @@ clients: $(READY) $(OLD_HUB) ## huggingface_hub (newest and old), curl, wget, ar
 
 faults: $(READY) ## every fault, alone and with a good second source: a table
 	$(BIN)/python -m tests.flow.trial
+
+faults-table: faults ## the same, and into the README
+	$(BIN)/python -m tests.flow.faults_table
 
 nightly: $(READY) ## what takes minutes or gigabytes
 	$(BIN)/python -m pytest -s -m nightly

@@ -25,6 +25,9 @@ UNSATISFIED = re.compile(r"bytes \*/(\d{1,19})", re.ASCII | re.IGNORECASE)
 STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"', re.ASCII)
 """RFC 9110, 8.8.3, less obs-text; what is sent back in If-Range must not be able to break a header."""
 
+SPENT = re.compile(r'"[^"]*";r=0;t=(\d{1,9})', re.ASCII)
+"""RateLimit with nothing left, and the seconds until there is again: how HuggingFace says when to come back."""
+
 NUMBER = re.compile(r"\d{1,19}", re.ASCII)
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -197,6 +200,12 @@ class Head:
             return float(text)
         date = _http_date(text)
         return None if date is None else max(0.0, date - now)
+
+    @property
+    def quota_resets_s(self) -> float | None:
+        """Seconds until a spent rate limit begins anew (draft-ietf-httpapi-ratelimit-headers); None: not said, not spent."""
+        match = SPENT.match(self.headers.get("ratelimit", ""))
+        return float(match[1]) if match else None
 
     def sunset_passed(self, now: float) -> bool:
         """Whether a `Sunset` (RFC 8594) lies in the past: the service is gone for good."""

@@ -236,8 +236,9 @@ def _refusal(source: Source, head: Head, now: float) -> Outcome:
     status = head.status
     if status in {410, 429} and head.sunset_passed(now):
         return Retired(f"{status}, and its Sunset has passed: this service was shut down")
-    if status == 429 or (status == 503 and head.retry_after_s(now) is not None):
-        wait = head.retry_after_s(now)
+    wait = head.retry_after_s(now)
+    if status == 429 or (status == 503 and wait is not None):
+        wait = head.quota_resets_s if wait is None else wait
         return Throttled(
             f"{status}, {'asks to wait' if wait is None else f'asks to wait {wait:.0f} s'}", wait
         )

@@ -53,6 +53,21 @@ def test_sunset(text: str, passed: bool) -> None:  # noqa: FBT001 - a case
     assert head(sunset=text).sunset_passed(NOW) is passed
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ('"resolvers";r=0;t=55', 55.0),
+        ('"resolvers";r=1;t=55', None),
+        ('"resolvers";r=0;t=-1', None),
+        ("resolvers", None),
+        ("", None),
+    ],
+)
+def test_a_spent_rate_limit_says_when_it_begins_anew(text: str, seconds: float | None) -> None:
+    """HuggingFace's 429 has no Retry-After."""
+    assert head(429, ratelimit=text).quota_resets_s == seconds
+
+
 @given(st.text())
 def test_no_header_s_text_raises(text: str) -> None:
     names = (
@@ -61,6 +76,7 @@ def test_no_header_s_text_raises(text: str) -> None:
         "content-range",
         "content-length",
         "etag",
+        "ratelimit",
         "content-type",
         "content-encoding",
     )
@@ -74,6 +90,7 @@ def test_no_header_s_text_raises(text: str) -> None:
         "strong_etag",
         "media_type",
         "encoded",
+        "quota_resets_s",
         "framed",
     ):
         getattr(any_head, name)
