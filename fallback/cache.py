@@ -10,7 +10,6 @@ from (a `Partial` brings them), and every `OSError` leaves as `StorageError`.
 from __future__ import annotations
 
 import contextlib
-import errno
 import glob
 import hashlib
 import os
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from fallback import adoption
+from fallback import adoption, durable
 from fallback.errors import StorageError, VerificationError, storage
 from fallback.partial import LEDGER, PARTIAL, Partial
 from fallback.state.verified import Row
@@ -162,7 +161,7 @@ class Cache:
             if target.is_dir() and not target.is_symlink():
                 raise StorageError(target, NO_FILE)
             partial.rename()
-            _sync_folder(target.parent)
+            durable.sync_folder(target.parent)
             about = target.lstat()
         last = partial.ledger.responses[-1]
         self._vouch(wanted, about, sha256, layer=last.layer, source=last.source)
@@ -253,15 +252,3 @@ def _delete(*paths: Path) -> None:
     for path in paths:
         with contextlib.suppress(OSError):
             path.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a power loss (P2); a file system that cannot is left at that."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
-            raise
-    finally:
-        os.close(descriptor)

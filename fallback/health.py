@@ -125,15 +125,15 @@ class Health:
     ) -> Health:
         """The record after an attempt that began at `began` and ended `now` with `outcome`."""
         match outcome:
-            case Delivered():
-                return Health(bans=self.bans)
-            case RetiredOutcome():
-                return replace(self, retired=True, reason=outcome.reason)
             case Corrupt() if sha256 is not None:
                 bans = {known: until for known, until in self.bans.items() if until > now}
                 return replace(self, bans=bans | {sha256: now + BAN_S}, reason=outcome.reason)
             case _ if self.retired:
-                return self
+                return self  # also after a success of an attempt that had begun before
+            case RetiredOutcome():
+                return replace(self, retired=True, reason=outcome.reason)
+            case Delivered():
+                return Health(bans=self.bans)
             case Throttled(retry_after_s=None):
                 return self._failed(outcome, began, now, pause, cool=True)
             case Throttled(retry_after_s=float() | int() as seconds):

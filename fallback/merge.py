@@ -9,13 +9,12 @@ cannot be read as a manifest is refused, never repaired or replaced.
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from fallback import durable
 from fallback.engine import MANIFEST, load_manifest
 from fallback.errors import storage
 from fallback.events import Warned
@@ -60,7 +59,7 @@ def add_to_manifest(
                 text = _merged(old, manifest, path).to_json()
                 if _mark(real) == before:
                     break
-            _replace(real, text)
+            durable.write_text(real, text)
     for message in _said(settings, path, old, manifest, new=before is None):
         if observer is not None:
             observer(Warned(message))
@@ -113,25 +112,3 @@ def _mark(path: Path) -> tuple[int, ...] | None:
     except FileNotFoundError:
         return None
     return (about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
-
-
-def _replace(path: Path, text: str) -> None:
-    """The new text under the old name, whole, at one instant and for good (as P1 and P2 have it of files)."""
-    # Not by tempfile: that makes files only the owner may read, and other tools read this one.
-    new = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
-        with new.open("x", encoding="ascii") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        new.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            new.unlink()
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # some file systems cannot, and the name is there
-            os.fsync(folder)
-    finally:
-        os.close(folder)

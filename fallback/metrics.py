@@ -7,14 +7,12 @@ patient we are, not how fast a source is. Exclusions: nothing here decides which
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import secrets
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from fallback import durable
 from fallback.events import AttemptEnded, CacheHit, FileFailed
 from fallback.state.attempts import Record
 
@@ -125,18 +123,7 @@ def write_copy(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     Raises:
         OSError: The folder cannot be written; the old copy stands, and no other file is left.
     """
-    # Not by tempfile: that makes files only the owner may read, and other tools read this one
-    new = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
-        with new.open("x", encoding="utf-8") as file:
-            json.dump(list(records), file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            new.unlink()
-        raise
+    durable.write_text(path, json.dumps(list(records), indent=1))
 
 
 def _iso(timestamp: float) -> str:

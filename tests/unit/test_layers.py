@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 ORDER = [
     "errors",
     "clock",
+    "durable",
     "values",
     "settings",
     "names",

@@ -117,7 +117,7 @@ def test_a_ban_is_for_a_day_and_for_one_sha256() -> None:
 
 
 def test_retired_is_for_good() -> None:
-    assert fold(RetiredOutcome("gone"), Throttled("429")).state(1e12) == Retired("gone")
+    assert fold(RetiredOutcome("gone"), Throttled("429"), Delivered("")).state(1e12) == Retired("gone")
 
 
 def test_the_next_run_knows_but_does_not_hold_it_against_anybody() -> None:
