@@ -38,6 +38,9 @@ def killed(stage: Stage) -> None:
     run, disk, journal = stage.scene("killed")
     checks.exit(run, 0)
     checks.all_right(disk, stage.world.manifest)
+    first = [line for line in run.events if line["event"] == "attempt_started" and line["attempt"] == 1]
+    offsets = sorted(line["offset"] for line in first if line["offset"])
+    checks.equal("bytes that files went on from", offsets, sorted(filter(None, under_way.values())))
     kept = sum(under_way.values()) + sum(sizes[name] for name in before.right)
     again = sum(journal.bytes_by_server().values()) - (total - kept)
     # A kill loses what the killed process had read and not yet written, never what is on disk.
