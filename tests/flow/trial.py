@@ -6,10 +6,12 @@ writes it as JSON (`make faults-table` puts it into the README); `test_every_fau
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ from fakes.world import World
 from fallback import Manifest, Settings, StorageError, sync
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from fakes.faults import Fault
 
 SIZE = 3_000_000
@@ -70,7 +74,7 @@ CASES = _cases()
 
 @dataclass(frozen=True)
 class Row:
-    """What came of it: `exit` as the command line would end, bytes that went over the wire."""
+    """What came of it: `exit` as the command line would end, `disk` at every instant, bytes that went over the wire."""
 
     case: str
     number: int
@@ -95,10 +99,11 @@ def trial(case: Case, *, second_source: bool) -> Row:
         )
         manifest = Manifest.parse(json.dumps(world.manifest()), name="world")
         began = time.monotonic()
-        try:
-            code = 0 if sync(manifest, settings=settings).ok else 1
-        except StorageError:
-            code = 3
+        with watched(settings.models_dir / "org/tiny/onnx/model.onnx", manifest) as disk:
+            try:
+                code = 0 if sync(manifest, settings=settings).ok else 1
+            except StorageError:
+                code = 3
         seconds = time.monotonic() - began
         entries = world.journal.entries()
         return Row(
@@ -107,7 +112,7 @@ def trial(case: Case, *, second_source: bool) -> Row:
             fault=fault.to_dict(),
             second_source=second_source,
             exit=code,
-            disk=_disk(settings.models_dir / "org/tiny/onnx/model.onnx", manifest),
+            disk=disk(),
             requests=len(entries),
             seconds=round(seconds, 2),
             bytes=sum(entry.bytes_sent for entry in entries),
@@ -131,11 +136,29 @@ def _settings(world: World, folder: Path, *, at_the_hub: bool, second_source: bo
     )
 
 
-def _disk(path: Path, manifest: Manifest) -> str:
+@contextlib.contextmanager
+def watched(path: Path, manifest: Manifest) -> Iterator[Callable[[], str]]:
+    """Look at the final name all the while; what it held: `right`, `absent`, or `WRONG` if ever so (P1)."""
     [(_, file)] = manifest.files()
-    if not path.exists():
-        return "absent"
-    return "right" if hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256 else "WRONG"
+    over = threading.Event()
+    seen: set[str] = set()
+
+    def look() -> None:
+        with contextlib.suppress(FileNotFoundError):
+            seen.add(hashlib.sha256(path.read_bytes()).hexdigest())
+
+    def watch() -> None:
+        while not over.wait(0.005):
+            look()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield lambda: "absent" if not seen else "right" if seen == {file.sha256} else "WRONG"
+    finally:
+        over.set()
+        thread.join()
+        look()
 
 
 def main(wanted: list[str]) -> None:
