@@ -14,6 +14,7 @@ ORDER = [
     "durable",
     "values",
     "settings",
+    "ipfs",
     "names",
     "reading",
     "manifest",
