@@ -99,9 +99,7 @@ def understood(cid: Cid, block: bytes) -> Opened:
         return Opened(cid, Entry(Kind.RAW, block, len(block)))
     try:
         node = dagpb.decode(block)
-        if node.data is None:
-            raise NodeError("a node without data")
-        entry = unixfs.decode(node.data)
+        entry = unixfs.decode(node.data or b"")
     except NodeError as error:
         raise DagError(cid, str(error)) from None
     if entry.kind in {Kind.RAW, Kind.FILE}:
