@@ -8,6 +8,7 @@ written, no row of `verified` comes of this, and what a name may be is decided i
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import hashlib
 import os
@@ -22,7 +23,8 @@ from fallback.reading import shown
 from fallback.verify import BUFFER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    import io
+    from collections.abc import Callable, Iterator, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Listing:
     """Files by their paths below the folder, sorted; what was left out; and what must not be there."""
 
     files: tuple[str, ...]
+    folders: tuple[str, ...]
     left_out: tuple[str, ...]
     problems: tuple[Problem, ...]
 
@@ -54,6 +57,7 @@ def listed(root: Path, wanted: Callable[[str], bool]) -> Listing:
         StorageError: a folder cannot be read.
     """
     files: list[str] = []
+    inner: list[str] = []
     left_out: list[str] = []
     problems: list[Problem] = []
     for here, folders, names in os.walk(root, onerror=_raise):
@@ -69,7 +73,8 @@ def listed(root: Path, wanted: Callable[[str], bool]) -> Listing:
             elif name in names and wanted(relative):
                 files.append(relative)
         folders[:] = [name for name in folders if not _ours_or_hidden(name)]
-    return Listing(tuple(sorted(files)), tuple(sorted(left_out)), tuple(problems))
+        inner += (Path(here, name).relative_to(root).as_posix() for name in folders)
+    return Listing(tuple(sorted(files)), tuple(sorted(inner)), tuple(sorted(left_out)), tuple(problems))
 
 
 def hashed(path: Path, over: Callable[[], bool]) -> tuple[int, str]:
@@ -80,17 +85,29 @@ def hashed(path: Path, over: Callable[[], bool]) -> tuple[int, str]:
         StoppedError: `over` said so.
     """
     digest, seen, buffer = hashlib.sha256(), 0, memoryview(bytearray(BUFFER))
-    with storage(path), path.open("rb", buffering=0) as stream:
-        before = os.fstat(stream.fileno())
-        while seen <= before.st_size and (count := stream.readinto(buffer)):
+    with unchanged(path) as stream:
+        promised = os.fstat(stream.fileno()).st_size
+        while seen <= promised and (count := stream.readinto(buffer)):  # one that grows has no end
             if over():
                 raise StoppedError("stopped")
             digest.update(buffer[:count])
             seen += count
-        # By its name: it may have been replaced, and then what was read is nobody's any more.
-        if seen != before.st_size or _mark(path.stat()) != _mark(before):
-            raise StorageError(path, "changed while it was read; try again when nobody writes to it")
     return seen, digest.hexdigest()
+
+
+@contextlib.contextmanager
+def unchanged(path: Path) -> Iterator[io.FileIO]:
+    """The file at `path` for reading to its end; nobody wrote to it meanwhile, or this is an error.
+
+    Raises:
+        StorageError: it cannot be read, or it changed.
+    """
+    with storage(path), path.open("rb", buffering=0) as stream:
+        before = os.fstat(stream.fileno())
+        yield stream
+        # By its name: it may have been replaced, and then what was read is nobody's any more.
+        if stream.tell() != before.st_size or _mark(path.stat()) != _mark(before):
+            raise StorageError(path, "changed while it was read; try again when nobody writes to it")
 
 
 def _ours_or_hidden(name: str) -> bool:

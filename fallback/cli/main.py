@@ -12,6 +12,7 @@ import click
 from fallback.cli import exits
 from fallback.cli.manifest import manifest
 from fallback.cli.metrics import metrics
+from fallback.cli.publish import cid
 from fallback.cli.sources import sources
 from fallback.cli.status import status
 from fallback.cli.sync import get, sync
@@ -43,7 +44,7 @@ def cli() -> None:
     """
 
 
-for command in (sync, get, verify, sources, status, metrics, manifest):
+for command in (sync, get, verify, sources, status, metrics, manifest, cid):
     cli.add_command(command)
 
 

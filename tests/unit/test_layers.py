@@ -43,6 +43,7 @@ ORDER = [
     "folder",
     "author",
     "merge",
+    "publish",
     "report",
     "cli",
     "__main__",

@@ -1,0 +1,3 @@
+"""Publishing: local CIDs, and whoever is to serve what they name."""
+
+from __future__ import annotations
