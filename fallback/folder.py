@@ -8,7 +8,6 @@ written, no row of `verified` comes of this, and what a name may be is decided i
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
 import hashlib
 import os
@@ -23,7 +22,6 @@ from fallback.reading import shown
 from fallback.verify import BUFFER
 
 if TYPE_CHECKING:
-    import io
     from collections.abc import Callable, Iterator, Sequence
 
 
@@ -84,29 +82,28 @@ def hashed(path: Path, over: Callable[[], bool]) -> tuple[int, str]:
         StorageError: it cannot be read, or it changed.
         StoppedError: `over` said so.
     """
-    digest, seen, buffer = hashlib.sha256(), 0, memoryview(bytearray(BUFFER))
-    with unchanged(path) as stream:
-        promised = os.fstat(stream.fileno()).st_size
-        while seen <= promised and (count := stream.readinto(buffer)):  # one that grows has no end
-            if over():
-                raise StoppedError("stopped")
-            digest.update(buffer[:count])
-            seen += count
+    digest, seen = hashlib.sha256(), 0
+    for piece in pieces(path, BUFFER):
+        if over():
+            raise StoppedError("stopped")
+        digest.update(piece)
+        seen += len(piece)
     return seen, digest.hexdigest()
 
 
-@contextlib.contextmanager
-def unchanged(path: Path) -> Iterator[io.FileIO]:
-    """The file at `path` for reading to its end; nobody wrote to it meanwhile, or this is an error.
+def pieces(path: Path, size: int) -> Iterator[bytes]:
+    """The file at `path` in pieces of `size` bytes, the last one smaller; nobody wrote to it meanwhile.
 
     Raises:
-        StorageError: it cannot be read, or it changed.
+        StorageError: it cannot be read, or it changed; one that grows has an end all the same.
     """
-    with storage(path), path.open("rb", buffering=0) as stream:
-        before = os.fstat(stream.fileno())
-        yield stream
+    with storage(path), path.open("rb") as stream:
+        before, seen = os.fstat(stream.fileno()), 0
+        while seen <= before.st_size and (piece := stream.read(size)):
+            seen += len(piece)
+            yield piece
         # By its name: it may have been replaced, and then what was read is nobody's any more.
-        if stream.tell() != before.st_size or _mark(path.stat()) != _mark(before):
+        if seen != before.st_size or _mark(path.stat()) != _mark(before):
             raise StorageError(path, "changed while it was read; try again when nobody writes to it")
 
 

@@ -11,7 +11,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING
 
 from fallback import folder as folders
 from fallback.errors import ManifestError
@@ -97,5 +97,4 @@ def _directory(folder: _Folder, profile: Profile, sink: Sink) -> Built:
 
 
 def _built(path: Path, profile: Profile, sink: Sink) -> Built:
-    with folders.unchanged(path) as stream:
-        return building.file(cast("BinaryIO", stream), profile, sink)
+    return building.from_chunks(folders.pieces(path, profile.chunk), profile, sink)

@@ -64,7 +64,7 @@ def test_a_link_out_of_the_folder_is_refused(folder: Path) -> None:
         tree.of_path(folder, V1_2025)
 
 
-def test_a_file_that_changes_while_it_is_read_has_no_cid(folder: Path) -> None:
+def test_a_file_that_grows_while_it_is_read_has_no_cid_and_an_end(folder: Path) -> None:
     def sink(*_: object) -> None:
         with (folder / "onnx/a").open("ab") as stream:
             stream.write(b"more")
