@@ -236,6 +236,19 @@ def test_a_deleted_partial_that_is_not_the_file_gets_no_name(target: Path) -> No
     partial.close()
 
 
+def test_beginning_anew_leaves_nothing_of_before(target: Path) -> None:
+    """A file of unknown size may be shorter the second time."""
+    file = File(path="a.bin", size=None, sha256=hashlib.sha256(DATA[:7]).hexdigest())
+    partial = Partial.fresh(target, file)
+    partial.begin(ONE)
+    partial.write(DATA)
+    partial.begin(ONE)
+    partial.write(DATA[:7])
+    partial.proof.finish()
+    partial.rename()
+    assert target.read_bytes() == DATA[:7]
+
+
 def test_letting_go_keeps_what_came(target: Path) -> None:
     partial = Partial.fresh(target, FILE)
     partial.ledger.add(ONE)

@@ -126,6 +126,20 @@ class TestLookup:
         assert reads == [FILE]
         assert not cache.known(WANTED)  # a row never outlives the bytes it speaks of
 
+    def test_a_file_that_is_written_to_while_it_is_read_gets_no_row(
+        self, cache: Cache, target: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What was proven is not what is there any more."""
+        put(target)
+
+        def prove(_file: File, _stream: object) -> str:
+            os.utime(target, (1, 1))
+            return FILE.sha256 or ""
+
+        monkeypatch.setattr(cache_module, "prove", prove)
+        assert cache.lookup(WANTED) is True
+        assert not cache.known(WANTED)
+
     def test_a_link_is_not_the_file(self, cache: Cache, target: Path, tmp_path: Path) -> None:
         put(target)
         target.rename(tmp_path / "elsewhere")

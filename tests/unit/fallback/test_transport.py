@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import inspect
 import socket
+import struct
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -303,3 +304,82 @@ def test_a_public_host_does_not_send_us_into_a_private_network(
 )
 def test_which_addresses_are_public(address: str, *, public: bool) -> None:
     assert is_public(address) is public
+
+
+class Speaking:
+    """A raw server that answers each request of each connection with what `answer` says, and remembers all of it."""
+
+    def __init__(self, answer: Callable[[socket.socket, int], None]) -> None:
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self._answer = answer
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            with connection, contextlib.suppress(OSError):
+                while request := connection.recv(65536):
+                    self.requests.append(request)
+                    self._answer(connection, len(self.requests))
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+def test_a_connection_with_a_body_half_read_is_not_used_again(transport: Transport) -> None:
+    """What is left of the first body must not be taken for the second's head."""
+
+    def answer(connection: socket.socket, number: int) -> None:
+        body = f"body {number} ".encode() * 100
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    server = Speaking(answer)
+    assert get(transport, server.url, limit=10) == b"body 1 bod"
+    assert get(transport, server.url) == b"body 2 " * 100
+    assert get(transport, server.url) == b"body 3 " * 100
+    assert server.connections == 2  # the second is kept: it was read to its end
+    server.close()
+
+
+def test_cookies_are_not_kept(transport: Transport) -> None:
+    """A load balancer's cookie would tie us to the machine that failed; a tracker's is nobody's business."""
+    server = Speaking(
+        lambda connection, _: connection.sendall(
+            b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b; Path=/\r\nContent-Length: 1\r\n\r\nx"
+        )
+    )
+    get(transport, server.url)
+    get(transport, server.url)
+    assert len(server.requests) == 2
+    assert b"cookie" not in server.requests[1].lower()
+    server.close()
+
+
+def test_what_came_before_a_reset_is_kept(transport: Transport) -> None:
+    """A buffered read that fails throws away what it had: the error must not reach it."""
+    first, second = bytes(1 << 20), bytes(300_000)
+
+    def answer(connection: socket.socket, _number: int) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n" + first)
+        time.sleep(0.1)  # the client reads in large pieces by now
+        connection.sendall(second)
+        time.sleep(0.1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+
+    server = Speaking(answer)
+    came: list[bytes] = []
+    with transport.open(Request(server.url), min_rate_bytes_s=1) as got, pytest.raises(Failed) as caught:
+        came.extend(got.pieces(1 << 30))
+    assert isinstance(caught.value.outcome, Interrupted)
+    assert sum(map(len, came)) == len(first) + len(second)
+    server.close()

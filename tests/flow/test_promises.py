@@ -1,0 +1,82 @@
+"""Small promises of a whole run that no fault of one source shows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fakes.faults import RangeIgnored, StaleKeepAlive, Truncate
+from fallback import sync
+from fallback.events import AttemptStarted
+from fallback.manifest import Manifest
+from fallback.state import State
+from fallback.state.attempts import Record
+from tests.flow.told import ONNX, only, outcomes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fakes.world import World
+    from fallback import Settings
+    from fallback.events import Event
+
+
+def test_bytes_that_were_here_before_are_no_progress(
+    world: World, settings: Settings, manifest: Manifest
+) -> None:
+    """A source that begins at zero each time and breaks off at the same place is not asked for ever."""
+    world.add("gateway1", RangeIgnored(), path=ONNX)
+    world.add("gateway1", Truncate(offset=1_500_000), path=ONNX)
+    told: list[Event] = []
+    summary = sync(manifest, settings=replace(only(settings, 1), deadline_s=20), observer=told.append)
+    assert not summary.ok
+    # One attempt is given back, for the first 1.5 MB.
+    assert outcomes(told).count("interrupted") == settings.gateway_attempts + 1
+
+
+def test_the_largest_file_is_first(world: World, settings: Settings, manifest: Manifest) -> None:
+    """So that the end of a run does not wait for it."""
+    told: list[Event] = []
+    assert sync(manifest, settings=replace(settings, jobs=1), observer=told.append).ok
+    assert [event.path for event in told if isinstance(event, AttemptStarted)] == [
+        "onnx/model.onnx",
+        "config.json",
+    ]
+
+
+def test_a_connection_that_was_closed_meanwhile_is_no_attempt(
+    world: World, settings: Settings, manifest: Manifest
+) -> None:
+    """Fault 8: the second file meets a kept connection that the server has closed."""
+    world.add("gateway1", StaleKeepAlive(), path=ONNX)
+    told: list[Event] = []
+    assert sync(manifest, settings=replace(only(settings, 1), jobs=1), observer=told.append).ok
+    assert [event.attempt for event in told if isinstance(event, AttemptStarted)] == [1, 1]
+
+
+def test_a_model_s_newest_cid_of_the_database_names_its_files(
+    world: World, settings: Settings, manifest: Manifest, all_right: Callable[[], bool]
+) -> None:
+    """It was published from here, and its manifest does not say so."""
+    [model] = manifest.models
+    assert model.ipfs is not None
+    with State(settings.state_path, pytest.fail) as state:
+        state.cids.add("bafyolder", model.name, model.type, now=1.0)
+        state.cids.add(model.ipfs.cid, model.name, model.type, now=2.0)
+    bare = Manifest((replace(model, ipfs=None),), name=manifest.name)
+    assert sync(bare, settings=only(settings, 1)).ok
+    assert all_right()
+    assert {entry.status for entry in world.journal.select(server="gateway1")} == {200}
+
+
+def test_records_older_than_the_retention_go_with_the_next_sync(
+    world: World, settings: Settings, manifest: Manifest
+) -> None:
+    old = Record(1.0, "tiny", "stt", "old.onnx", "ipfs", "dweb.link", "success", 12.5, 7, 7)
+    with State(settings.state_path, pytest.fail) as state:
+        state.attempts.add(old)
+    assert sync(manifest, settings=settings).ok
+    with State(settings.state_path, pytest.fail) as state:
+        assert [record.timestamp > 1 for record in state.attempts.since(0)] == [True, True]
