@@ -350,6 +350,21 @@ def test_a_connection_with_a_body_half_read_is_not_used_again(transport: Transpo
     server.close()
 
 
+def test_a_kept_connection_that_is_closed_as_it_is_used_is_no_failure(transport: Transport) -> None:
+    """Fault 8: the server's patience with it ended as our request was on its way."""
+
+    def answer(connection: socket.socket, number: int) -> None:
+        if number == 2:
+            connection.close()
+        else:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")
+
+    server = Speaking(answer)
+    assert [get(transport, server.url) for _ in range(2)] == [b"x", b"x"]
+    assert (server.connections, len(server.requests)) == (2, 3)
+    server.close()
+
+
 def test_cookies_are_not_kept(transport: Transport) -> None:
     """A load balancer's cookie would tie us to the machine that failed; a tracker's is nobody's business."""
     server = Speaking(
