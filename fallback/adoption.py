@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 from fallback import owner
 from fallback.ledger import Ledger
-from fallback.partial import LEDGER, PARTIAL, Partial, own_names
+from fallback.names import LEDGER, PARTIAL
+from fallback.partial import Partial, own_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,14 +15,17 @@ import hashlib
 import os
 import shutil
 import stat
+import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from fallback import adoption, durable
 from fallback.errors import StorageError, VerificationError, storage
-from fallback.partial import LEDGER, PARTIAL, Partial
+from fallback.names import BAK, LEDGER, PARTIAL
+from fallback.partial import Partial
 from fallback.state.verified import Row
 from fallback.verify import prove
 
@@ -35,18 +38,31 @@ if TYPE_CHECKING:
     from fallback.sources import Wanted
     from fallback.state.verified import Verified
 
-BAK = ".bak"
 NO_FILE = "this is not a file; move it away, or let `fallback verify --repair` do so"
 STALE_S = 60.0
 """A partial whose writer nobody can ask is adopted once nothing was written to it for so long."""
 
 
-class Cache:
-    """The models folder and the rows that vouch for its files."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What stands in a file's place: what it was when it was looked at, and what is wrong with it, if anything."""
 
-    def __init__(self, models_dir: Path, state_dir: Path, verified: Verified) -> None:
+    about: os.stat_result
+    wrong: VerificationError | None = None
+
+
+class Cache:
+    """The models folder and the rows that vouch for its files.
+
+    `alone`: the folder is none of models (`fallback get`): its files are known by their whole paths,
+    for another folder may have files of the same names.
+    """
+
+    def __init__(self, models_dir: Path, state_dir: Path, verified: Verified, *, alone: bool = False) -> None:
         self._root, self._locks = models_dir, state_dir / "locks"
-        self._verified = verified
+        self._verified, self._alone = verified, alone
+        self._under_way: list[Partial] = []
+        self._room = threading.Lock()
 
     def target(self, wanted: Wanted) -> Path:
         """Where the file belongs."""
@@ -54,7 +70,8 @@ class Cache:
 
     def key(self, wanted: Wanted) -> str:
         """Its name in the `verified` table: relative to the models folder."""
-        return self.target(wanted).relative_to(self._root).as_posix()
+        target = self.target(wanted)
+        return (target if self._alone else target.relative_to(self._root)).as_posix()
 
     def known(self, wanted: Wanted) -> bool:
         """Whether the file is here and its row still vouches for it: no byte is read."""
@@ -66,34 +83,40 @@ class Cache:
         except OSError:
             return False
 
-    def lookup(self, wanted: Wanted, *, trust: bool = True) -> VerificationError | bool:
-        """Whether the file is here: True, False, or what is wrong with what is.
+    def lookup(
+        self, wanted: Wanted, *, trust: bool = True, over: Callable[[], bool] = lambda: False
+    ) -> Found | None:
+        """What stands in the file's place, and what is wrong with it; None if nothing does.
 
         `trust`: a row that matches is enough, and a folder in its place is nobody's mistake but the
-        caller's; otherwise every byte is read, and whatever is not the file is told as such.
+        caller's; otherwise every byte is read, and whatever is not the file is told as such. `over`:
+        the run is to end, and reading stops.
 
         Raises:
             StorageError: it cannot be read; or, with `trust`, something that is no file stands there.
+            StoppedError: `over` said so.
         """
-        if trust and self.known(wanted):
-            return True
         target = self.target(wanted)
+        if trust and self.known(wanted):
+            with contextlib.suppress(OSError):  # gone since: then it is looked at once more
+                return Found(target.lstat())
         self._inside(target)
         with storage(target):
             try:
                 about = target.lstat()
             except (FileNotFoundError, NotADirectoryError):
-                return False
+                return None
             if stat.S_ISLNK(about.st_mode):
-                return VerificationError("a symbolic link in the place of the file")
+                return Found(about, VerificationError("a symbolic link in the place of the file"))
             if not stat.S_ISREG(about.st_mode):
                 if trust:
                     raise StorageError(target, NO_FILE)
                 kind = "a folder" if stat.S_ISDIR(about.st_mode) else "a pipe, socket or device"
-                return VerificationError(f"{kind} in the place of the file")
+                return Found(about, VerificationError(f"{kind} in the place of the file"))
             if wanted.file.sha256 and wanted.file.size not in {None, about.st_size}:
-                return VerificationError(f"{about.st_size} bytes where {wanted.file.size} were promised")
-            return self._prove(wanted, target)
+                what = f"{about.st_size} bytes where {wanted.file.size} were promised"
+                return Found(about, VerificationError(what))
+            return self._proven(wanted, target, over)
 
     def _inside(self, target: Path) -> None:
         """Refuse a folder whose symbolic links lead elsewhere: nothing there is ours to read or rename (P8)."""
@@ -101,23 +124,28 @@ class Cache:
             if not target.parent.resolve().is_relative_to(self._root.resolve()):
                 raise StorageError(target.parent, "a symbolic link leads out of the models folder")
 
-    def _prove(self, wanted: Wanted, target: Path) -> VerificationError | bool:
+    def _proven(self, wanted: Wanted, target: Path, over: Callable[[], bool]) -> Found:
         with target.open("rb", buffering=0) as stream:
             before = os.fstat(stream.fileno())
             try:
-                sha256 = prove(wanted.file, stream)
+                sha256 = prove(wanted.file, stream, over)
             except VerificationError as error:
                 self._verified.drop(self.key(wanted))
-                return error
+                return Found(before, error)
             # As it was before it was read: a file that was written to meanwhile does not match its row.
             self._vouch(wanted, before, sha256, layer="cache", source="")
-        return True
+        return Found(before)
 
-    def set_aside(self, wanted: Wanted) -> Path:
-        """Rename what stands in the file's place; the name it is kept under."""
+    def set_aside(self, wanted: Wanted, found: Found) -> Path | None:
+        """Rename what was found wrong in the file's place; the name it is kept under.
+
+        None if something else stands there by now: another process may have put the right file there.
+        """
         target = self.target(wanted)
         kept = target.with_name(target.name + BAK)
         with storage(target):
+            if not _same(target, found.about):
+                return None
             if kept.exists() or kept.is_symlink():
                 kept = target.with_name(f"{target.name}.{time.time_ns():x}{BAK}")
             target.rename(kept)
@@ -133,13 +161,15 @@ class Cache:
         """
         target = self.target(wanted)
         with storage(target.parent):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            durable.make_folder(target.parent)
             self._inside(target)
         partial = adoption.adopt(target, wanted.file, quiet_s=STALE_S, over=over)
         partial = partial or Partial.fresh(target, wanted.file)
-        with storage(target.parent):
-            free = shutil.disk_usage(target.parent).free
-        needed = max(0, (wanted.file.size or 0) - partial.size) + reserve_bytes
+        with self._room:
+            self._under_way = [each for each in self._under_way if each.left] + [partial]
+            needed = sum(each.left for each in self._under_way) + reserve_bytes
+            with storage(target.parent):
+                free = shutil.disk_usage(target.parent).free
         if free < needed:
             partial.close()
             what = f"no room: {needed - free} bytes must be freed ({reserve_bytes} are kept in reserve)"
@@ -159,9 +189,8 @@ class Cache:
         with storage(target):
             if target.is_dir() and not target.is_symlink():
                 raise StorageError(target, NO_FILE)
-            partial.rename()
+            about = partial.rename()
             durable.sync_folder(target.parent)
-            about = target.lstat()
         last = partial.ledger.responses[-1]
         self._vouch(wanted, about, sha256, layer=last.layer, source=last.source)
         for other in adoption.left_of(target, wanted.file):
@@ -245,6 +274,18 @@ class Cache:
                 # rename keeps mtime, and moves ctime: the time a file was set aside.
                 if stat.S_ISREG(about.st_mode) and time.time() - about.st_ctime > bak_s:
                     path.unlink()
+
+
+def _same(path: Path, about: os.stat_result) -> bool:
+    """Whether `path` is still what it was when `about` was taken."""
+    try:
+        now = path.lstat()
+    except FileNotFoundError:
+        return False
+    marks = [
+        (each.st_dev, each.st_ino, each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in (now, about)
+    ]
+    return marks[0] == marks[1]
 
 
 def _delete(*paths: Path) -> None:

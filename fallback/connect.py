@@ -89,7 +89,11 @@ def connect(host: str, port: int, watch: Watch) -> socket.socket:
     ends_at = time.monotonic() + watch.limits.connect_s
     reason = "it has no address"
     for index, (family, kind, protocol, _name, address) in enumerate(addresses):
-        sock = socket.socket(family, kind, protocol)
+        try:
+            sock = socket.socket(family, kind, protocol)  # the kernel may lack this family
+        except OSError as error:
+            reason = error.strerror or str(error)
+            continue
         try:
             watch.attach(sock)
             sock.settimeout(max(0.05, (ends_at - time.monotonic()) / (len(addresses) - index)))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from fallback.errors import (
     DigestError,
     SizeError,
+    StoppedError,
     StorageError,
     UnavailableError,
     VerificationError,
@@ -70,7 +71,7 @@ def download(wanted: Wanted, run: Run) -> FileResult:
         StorageError: this machine's disk.
         StoppedError: the run was told to stop.
     """
-    if (hit := from_cache(wanted, run)) is not None:
+    if (hit := _here(wanted, run, mend=run.settings.offline)) is not None:
         return hit
     if run.settings.offline:
         raise UnavailableError(str(wanted), [("network", "offline is set, nothing was requested")])
@@ -78,21 +79,31 @@ def download(wanted: Wanted, run: Run) -> FileResult:
     waits = functools.partial(_wait_for_lock, wanted, run, patience)
     with run.cache.lock(wanted, timeout_s=patience, waits=waits, over=run.over):
         run.check()
-        hit = from_cache(wanted, run)  # another process may have got it meanwhile
+        hit = _here(wanted, run, mend=True)  # another process may have got it meanwhile
         return hit if hit is not None else _obtain(wanted, run)
 
 
-def from_cache(wanted: Wanted, run: Run) -> FileResult | None:
-    """The file if it is here and right; what is not the file is set aside."""
-    found = run.cache.lookup(wanted, trust=not run.rehash)
+def _here(wanted: Wanted, run: Run, *, mend: bool = False) -> FileResult | None:
+    """The file if it is here and right. `mend`: what is not the file is set aside; only under the file's lock,
+    for another process may be about to put the right one there.
+    """
     model, path = wanted.model.name, wanted.file.path
-    if found is True:
-        size = run.cache.target(wanted).lstat().st_size
-        run.emit(CacheHit(model, path, size))
-        return FileResult(model, path, "cache", "", size)
-    if isinstance(found, VerificationError):
-        kept = run.cache.set_aside(wanted)
-        run.emit(Quarantined(model, path, kept.name, str(found)))
+    try:
+        found = run.cache.lookup(wanted, trust=not run.rehash, over=run.over)
+    except StoppedError:
+        run.check()
+        raise UnavailableError(str(wanted), [("cache", "the deadline has passed")]) from None
+    if found is None:
+        return None
+    if found.wrong is None:
+        run.emit(CacheHit(model, path, found.about.st_size))
+        return FileResult(model, path, "cache", "", found.about.st_size)
+    if not mend:
+        return None
+    kept = run.cache.set_aside(wanted, found)
+    if kept is None:
+        return _here(wanted, run, mend=True)  # it has just changed
+    run.emit(Quarantined(model, path, kept.name, str(found.wrong)))
     return None
 
 
@@ -231,11 +242,14 @@ class _Work:
     def _receive(self, answer: Answer, progressed: Callable[..., Event]) -> None:
         """The body into the partial: never more than the file has left (P3)."""
         partial, file = self.partial, self.wanted.file
-        limit = self.run.settings.max_unsized_bytes if file.size is None else file.size - partial.size
+        cap = self.run.settings.max_unsized_bytes + 1 if file.size is None else file.size
+        limit = cap - partial.size
         began = told = time.monotonic()
         arrived = 0
         for piece in answer.pieces(limit):
             partial.write(piece)
+            if file.size is None and partial.size == cap:
+                raise Failed(Malformed(f"larger than max_unsized_bytes ({cap - 1})"))
             arrived += len(piece)
             self.received += len(piece)
             now = time.monotonic()

@@ -36,6 +36,18 @@ def write_text(path: Path, text: str) -> None:
     sync_folder(path.parent)
 
 
+def make_folder(folder: Path) -> None:
+    """Make it, and those above it, so that they outlive a power loss as what is put into them does (P2).
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    new = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in reversed(new):
+        sync_folder(each.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename last through a power loss (P2); a file system that cannot is left at that.
 

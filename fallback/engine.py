@@ -25,7 +25,7 @@ from fallback.sources import Wanted, in_order, ipfs_path, mirrors
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from concurrent.futures import Future
 
     from fallback.events import Observer
@@ -165,11 +165,17 @@ def _all(wanted: Sequence[Wanted], run: Run) -> Summary:
     results: list[FileResult | FileFailure] = []
     stopped = True
     try:
-        missing = [each for each in wanted if run.rehash or not run.cache.known(each)]
-        results += (_one(each, run) for each in wanted if each not in missing)
-        results += _by_threads(sorted(missing, key=lambda each: -(each.file.size or 0)), run)
+        missing = []
+        for each in wanted:
+            if run.rehash or not run.cache.known(each):
+                missing.append(each)
+            else:
+                results.append(_one(each, run))
+        _by_threads(sorted(missing, key=lambda each: -(each.file.size or 0)), run, results)
         stopped = False
     finally:
+        places = {(each.model.name, each.file.path): place for place, each in enumerate(wanted)}
+        results.sort(key=lambda result: places[result.model, result.path])
         files = tuple(result for result in results if isinstance(result, FileResult))
         failures = tuple(result for result in results if isinstance(result, FileFailure))
         summary = Summary(files, failures, time.monotonic() - began)
@@ -178,10 +184,10 @@ def _all(wanted: Sequence[Wanted], run: Run) -> Summary:
     return summary
 
 
-def _by_threads(wanted: Sequence[Wanted], run: Run) -> Iterable[FileResult | FileFailure]:
-    """Results as `wanted` is ordered. Whatever ends this early stops the workers and waits for them."""
+def _by_threads(wanted: Sequence[Wanted], run: Run, results: list[FileResult | FileFailure]) -> None:
+    """Results as they come. Whatever ends this early stops the workers and waits for them."""
     if not wanted:
-        return []
+        return
     with ThreadPoolExecutor(run.settings.jobs, thread_name_prefix="fallback") as pool:
         futures = [pool.submit(_one, each, run) for each in wanted]
         try:
@@ -189,13 +195,13 @@ def _by_threads(wanted: Sequence[Wanted], run: Run) -> Iterable[FileResult | Fil
             while left:
                 # Woken now and then so that a signal's handler runs in the main thread.
                 done, left = wait(left, timeout=0.2, return_when=FIRST_EXCEPTION)
+                results += [future.result() for future in done if future.exception() is None]
                 for future in done:
-                    future.result()
+                    future.result()  # raises what ended it
         except BaseException:
             run.stop.set()
             pool.shutdown(cancel_futures=True)
             raise
-    return [future.result() for future in futures]
 
 
 def _one(wanted: Wanted, run: Run) -> FileResult | FileFailure:
@@ -224,12 +230,15 @@ def _wanted(manifest: Manifest, state: State) -> Iterator[Wanted]:
 
 
 def _after(settings: Settings, run: Run, state: State, wanted: Sequence[Wanted]) -> None:
-    """Housekeeping that a run ends with; none of it can fail the run."""
+    """Housekeeping that a run ends with; none of it can fail the run (P11)."""
+    now = run.clock.now()
+    since = now - settings.metrics_retention_h * 3600
     try:
-        now = run.clock.now()
-        state.attempts.prune(now - settings.metrics_retention_h * 3600)
-        records = metrics.records(state.attempts, now - settings.metrics_retention_h * 3600)
-        metrics.write_copy(settings.models_dir / METRICS_COPY, records)
+        state.attempts.prune(since, beyond=now + DAY_S)
+        metrics.write_copy(settings.models_dir / METRICS_COPY, metrics.records(state.attempts, since))
+    except Exception as error:  # noqa: BLE001 - what a strange row does, too
+        run.emit(Warned(f"the metrics copy was not written: {error}"))
+    try:
         run.cache.sweep(wanted, partial_idle_s=settings.partial_idle_s, bak_s=settings.bak_days * DAY_S)
     except OSError as error:
-        run.emit(Warned(f"the metrics copy was not written: {error}"))
+        run.emit(Warned(f"what is left over was not swept: {error}"))

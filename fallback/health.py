@@ -174,16 +174,17 @@ class Health:
         )
 
 
-def carried(health: Health, now: float) -> Health:
+def carried(health: Health, now: float, max_wait_s: float = 0.0) -> Health:
     """What an earlier run's record is worth in this one, read at `now`.
 
     Its failures are not this run's. A moment further ahead than any rule here can set it was
     written under another clock, and is dropped.
     """
+    longest = max(COOLING_CAP_S, max_wait_s)
     return replace(
         health,
         failures=0,
         failed_at=0.0,
-        cooling_until=health.cooling_until if health.cooling_until <= now + COOLING_CAP_S else 0.0,
+        cooling_until=health.cooling_until if health.cooling_until <= now + longest else 0.0,
         bans={known: until for known, until in health.bans.items() if now < until <= now + BAN_S},
     )

@@ -20,7 +20,8 @@ MAX_SEGMENT_BYTES = 200  # file systems stop at 255; the partial's and the quara
 MAX_PATH_BYTES = 1024  # macOS's PATH_MAX, the smallest in use; Linux has 4096
 
 OWN_NAMES = frozenset({".manifests.json", ".metrics.json", ".fallback"})  # directly in the models folder
-OWN_SUFFIXES = (".partial", ".bak")  # beside any target
+PARTIAL, LEDGER, BAK = ".partial", ".ledger", ".bak"
+OWN_SUFFIXES = (PARTIAL, LEDGER, BAK)  # beside any target
 
 _RESERVED = frozenset(  # "Naming Files, Paths, and Namespaces" in Microsoft's Win32 documentation
     ["con", "prn", "aux", "nul", "conin$", "conout$"]

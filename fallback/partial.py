@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Self
 from fallback import owner
 from fallback.errors import SizeError, storage
 from fallback.ledger import Ledger
+from fallback.names import LEDGER, PARTIAL
 from fallback.verify import BUFFER, Proof
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
     from fallback.ledger import Response
     from fallback.manifest import File
-
-PARTIAL = ".partial"
-LEDGER = ".ledger"
 
 
 class Partial:
@@ -56,6 +54,11 @@ class Partial:
     def size(self) -> int:
         """Bytes it holds."""
         return self.proof.size
+
+    @property
+    def left(self) -> int:
+        """Bytes that are still to come; 0 once it is let go, or if nobody knows."""
+        return 0 if self._stream.closed else max(0, (self._file.size or 0) - self.size)
 
     def start_for(self, source: str) -> int:
         """The byte from which `source` may write on: 0 where bytes of several are not to be mixed again."""
@@ -97,16 +100,22 @@ class Partial:
         with storage(self.path):
             os.fsync(self._stream.fileno())
 
-    def rename(self) -> None:
-        """Give it the target's name. Somebody may have taken or deleted ours meanwhile: then a copy gets it."""
+    def rename(self) -> os.stat_result:
+        """Give it the target's name. Somebody may have taken or deleted ours meanwhile: then a copy gets it.
+
+        Returns:
+            what it is then, by its descriptor: the name may stand for another file the next moment.
+        """
         with storage(self._target):
             try:
                 self.path.replace(self._target)
             except FileNotFoundError:
                 self._copy_out()
                 self.path.replace(self._target)
+            about = os.fstat(self._stream.fileno())
         self._stream.close()
         self.ledger.remove()
+        return about
 
     def close(self) -> None:
         """Let go: under a name that any run may adopt. An empty one is of no use to anybody."""
@@ -154,14 +163,15 @@ class Partial:
         """The bytes into a new inode of ours, proven once more on the way."""
         proof = Proof(self._file)
         self._stream.seek(0)
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        with os.fdopen(descriptor, "wb") as stream:
-            while piece := self._stream.read(BUFFER):
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        copy = os.fdopen(descriptor, "r+b", buffering=0)
+        with self._stream as stream:
+            self._stream = copy
+            while piece := stream.read(BUFFER):
                 proof.update(piece)
-                stream.write(piece)
-            proof.finish()
-            stream.flush()
-            os.fsync(stream.fileno())
+                copy.write(piece)
+        proof.finish()
+        os.fsync(copy.fileno())
 
 
 def own_names(target: Path, file: File, id_: str) -> tuple[Path, Path]:

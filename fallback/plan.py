@@ -135,30 +135,42 @@ class Plan:
         if deadline is not None and now >= deadline:
             return self._give_up("the deadline has passed")
         open_ = [(chance, health.get(chance.source, Health()).state(now, sha256)) for chance in self._open()]
+        ready, waits = self._options(open_, now, health)
+        if ready:
+            return self._try(ready[0])
+        last = None if waits else self._last_resort(open_)
+        if last is not None:
+            until = max(last.not_before, health.get(last.source, Health()).cooling_until)
+            if until <= now:
+                return Try(last.source, last.asked + 1, from_zero=True, last_resort=True)
+            if until - now <= self.policy.max_wait_s:
+                waits.append(Wait(last.source, until, last.reason))
+        wait = min(waits, key=lambda wait: wait.until, default=None)
+        if wait is not None and (deadline is None or wait.until < deadline):
+            return wait
+        return self._give_up(None, dict(_known(open_)))
+
+    def _options(
+        self,
+        open_: list[tuple[Chance, Up | Cooling | Retired | Banned]],
+        now: float,
+        health: Mapping[str, Health],
+    ) -> tuple[list[Chance], list[Wait]]:
+        """Who can be asked now, those with nothing against them first; and who could be waited for."""
+        ready: list[Chance] = []
         guesses: list[Chance] = []
         waits: list[Wait] = []
         for chance, state in open_:
             if chance.corrupt or isinstance(state, Retired | Banned):
                 continue
-            failures = health.get(chance.source, Health()).failures
-            spent = isinstance(state, Up) and failures >= chance.attempts
-            if spent or (isinstance(state, Cooling) and not state.firm and state.failures == 0):
-                guesses.append(chance)
-                continue
-            until = self._ready_at(chance, state)
+            spent = isinstance(state, Up) and health.get(chance.source, Health()).failures >= chance.attempts
+            guess = spent or (isinstance(state, Cooling) and not state.firm and state.failures == 0)
+            until = chance.not_before if guess else self._ready_at(chance, state)
             if until is not None and until <= now:
-                return self._try(chance)
-            if until is not None and until - now <= self.policy.max_wait_s:
+                (guesses if guess else ready).append(chance)
+            elif until is not None and until - now <= self.policy.max_wait_s:
                 waits.append(Wait(chance.source, until, _why(chance, state)))
-        if guesses:
-            return self._try(guesses[0])
-        wait = min(waits, key=lambda wait: wait.until, default=None)
-        if wait is not None and (deadline is None or wait.until < deadline):
-            return wait
-        last = None if wait is not None else self._last_resort(open_)
-        if last is not None:
-            return Try(last.source, last.asked + 1, from_zero=True, last_resort=True)
-        return self._give_up(None, dict(_known(open_)))
+        return ready + guesses, waits
 
     def after(self, step: Try, outcome: Outcome, now: float) -> Plan:
         """The plan once `step` has come to a failing `outcome`."""
@@ -175,27 +187,23 @@ class Plan:
             case Interrupted(gained=gained, stalled=stalled) if gained >= REFUND_BYTES:
                 kept = replace(spent, left=chance.left)
                 return self._with((*others, kept) if stalled else (kept, *others))
-            case Interrupted() | Unavailable() | Unreachable(lasting=False):
+            case Interrupted() | Unavailable() | Unreachable(lasting=False) | Throttled(retry_after_s=None):
                 pause = self._pause(spent)
                 spent = replace(
                     spent, not_before=now + pause.backoff(spent.asked, cap_s=self.policy.max_wait_s)
                 )
-            case Throttled(retry_after_s=None):
-                spent = replace(
-                    spent,
-                    not_before=now + self._pause(spent).backoff(spent.asked, cap_s=self.policy.max_wait_s),
-                )
             case Throttled(retry_after_s=float() | int() as seconds):
                 spent = replace(spent, not_before=now + self._pause(spent).asked_for(seconds))
             case Malformed():
-                spent = replace(spent, left=min(spent.left, 1), dropped=chance.from_zero)
+                # Once more, from zero, also if it was its last attempt: only that tells a bad range from a bad source.
+                spent = replace(spent, left=1, dropped=chance.from_zero)
             case Corrupt():
                 spent = replace(spent, corrupt=True, dropped=step.last_resort)
             case Spliced():
                 spent = replace(spent, left=max(spent.left, 1))
             case NotHere() | Unreachable() | RetiredOutcome() | Refused() | Storage():
                 spent = replace(spent, dropped=True)
-        return self._with((*others, spent))
+        return self._with((*others, replace(spent, dropped=spent.dropped or step.last_resort)))
 
     @property
     def alone(self) -> bool:

@@ -22,10 +22,10 @@ from fallback import metrics
 from fallback.cache import Cache
 from fallback.clock import Clock
 from fallback.engine import load_manifest
-from fallback.errors import SettingsError, StorageError, VerificationError
+from fallback.errors import SettingsError, StorageError
 from fallback.exchange import host_of
 from fallback.health import Banned, Cooling, Health, Retired, carried
-from fallback.sources import Wanted, in_order, ipfs_path
+from fallback.sources import IpfsGateway, Wanted, in_order, ipfs_path
 from fallback.state import FILE_NAME, State
 
 if TYPE_CHECKING:
@@ -93,7 +93,9 @@ def sources(settings: Settings) -> list[dict[str, Any]]:
     """Each source in the order it would be tried: layer, host, health and why."""
     now = Clock().now()
     with _state(settings) as state:
-        known = {name: carried(health, now) for name, health in state.health.load().items()}
+        known = {
+            name: carried(health, now, settings.max_wait_s) for name, health in state.health.load().items()
+        }
     return [
         {"layer": source.layer, "source": source.name, "health": _said(known.get(source.name, Health()), now)}
         for source in in_order(settings)
@@ -107,11 +109,19 @@ def forget(settings: Settings, hosts: Sequence[str]) -> list[str]:
         SettingsError: one of them is not a URL, though it looks like one; nothing was forgotten.
     """
     try:
-        names = [host_of(host) if "://" in host else host.lower() for host in hosts]
+        names = {host: _names(host) for host in hosts}
     except ValueError:
         raise SettingsError("what is to be forgotten must be a host, or a URL with one") from None
     with _state(settings) as state:
-        return [name for name in names if not state.health.forget(name)]
+        known = {host: [state.health.forget(name) for name in each] for host, each in names.items()}
+    return [names[host][0] for host, found in known.items() if not any(found)]
+
+
+def _names(host: str) -> list[str]:
+    """What the source may be called: by its host, and a gateway by the path below it, too."""
+    if "://" not in host:
+        return [host.lower(), host]
+    return list(dict.fromkeys((host_of(host), IpfsGateway(host.rstrip("/")).name)))
 
 
 def settings_report(settings: Settings) -> dict[str, tuple[Any, str]]:
@@ -176,9 +186,9 @@ def _check(cache: Cache, wanted: Wanted) -> Checked:
         found = cache.lookup(wanted, trust=False)
     except StorageError as error:
         return Checked(*name, "wrong", str(error))
-    if isinstance(found, VerificationError):
-        return Checked(*name, "wrong", str(found))
-    return Checked(*name, "right" if found else "missing", "" if found else "not there")
+    if found is None:
+        return Checked(*name, "missing", "not there")
+    return Checked(*name, "wrong" if found.wrong else "right", str(found.wrong or ""))
 
 
 def _files(settings: Settings, models: Sequence[str]) -> Iterator[tuple[Wanted, Cache, State]]:

@@ -87,7 +87,10 @@ def running(
     clock, ending = Clock(), Stop(stop)
     network = _Network(settings, ending)
     with State(settings.state_path, lambda message: teller(Warned(message))) as state:
-        known = {name: carried(health, clock.now()) for name, health in state.health.load().items()}
+        known = {
+            name: carried(health, clock.now(), settings.max_wait_s)
+            for name, health in state.health.load().items()
+        }
         board = _Board(settings, known, state, clock)
         teller.add(metrics.Recorder(state.attempts, types, clock.now))
         deadline = None if settings.deadline_s is None else clock.now() + settings.deadline_s
@@ -95,7 +98,7 @@ def running(
         run = Run(
             settings=settings,
             clock=clock,
-            cache=Cache(root, settings.state_path, state.verified),
+            cache=Cache(root, settings.state_path, state.verified, alone=root != settings.models_dir),
             sources=() if settings.offline else sources,
             transport=network,
             emit=teller,
@@ -168,8 +171,10 @@ class _Board:
             before = self._known.get(source.name, Health())
             after = before.after(outcome, began=began, now=self._clock.now(), sha256=sha256, pause=pause)
             self._known[source.name] = after
-        if after != before:
-            self._state.health.save(source.name, after)
+            if (
+                after != before
+            ):  # under the lock: a slower thread must not write an older record over this one
+                self._state.health.save(source.name, after)
 
 
 class _Network:

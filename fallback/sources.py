@@ -159,6 +159,8 @@ def mirrors(urls: Iterable[str]) -> tuple[Mirror, ...]:
     for number, url in enumerate(dict.fromkeys(urls), 1):
         if not usable(url):
             raise SettingsError(f"URL number {number} is not an http or https URL with a host")
+        if "@" in urlsplit(url).netloc:
+            raise SettingsError(f"URL number {number} has a user or password, which are not sent")
         name = host_of(url)
         if name in made:
             name = without_query(url).partition("://")[2]

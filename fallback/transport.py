@@ -13,7 +13,7 @@ import ssl
 import time
 from dataclasses import replace
 from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import requests
 import urllib3
@@ -111,6 +111,14 @@ class Answer:
         self.close()
 
 
+class _Session(requests.Session):
+    """requests' session, that looks at no redirect: it would read a redirect's body, whatever its size (P3)."""
+
+    def resolve_redirects(self, *_args: Any, **_kwargs: Any) -> Iterator[Any]:
+        """None: `Transport.open` follows them."""
+        return iter(())
+
+
 class Transport:
     """Connections kept for a run, shared by its workers.
 
@@ -129,7 +137,7 @@ class Transport:
     ) -> None:
         self._connect_s, self._quiet_s, self._stop = connect_timeout_s, timeout_s, stop
         self._is_public = is_public
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.headers.clear()
         self._session.headers["User-Agent"] = "fallback"

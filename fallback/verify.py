@@ -2,7 +2,8 @@
 
 A `Proof` follows the bytes as they arrive, so that proving costs no second reading. Exclusions: it
 does not open, name or delete anything (`cache`), does not know where bytes came from (`download`),
-and does not accept part of a file.
+and does not accept part of a file. Where a manifest lists chunks, the first one is proven on the
+way, for a wrong file to be refused after a MiB.
 
 A file without a SHA-256 gets this far only under `unsafe_allow_missing_sha256`. All that is known
 then is that 80 % of the promised size arrived and that an `.onnx` file begins like one: the
@@ -14,9 +15,12 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, BinaryIO
 
-from fallback.errors import DigestError, SizeError, VerificationError
+from fallback.errors import DigestError, SizeError, StoppedError, VerificationError
+from fallback.manifest import CHUNK_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fallback.manifest import File
 
 BUFFER = 1 << 20
@@ -40,12 +44,19 @@ class Proof:
 
         Raises:
             SizeError: there are more than the file has.
+            DigestError: the first chunk is another: known after 1 MiB, not after the whole file.
         """
         if not self.size:
             self._head = bytes(data[:1])
+        before = self.size
         self.size += len(data)
         if self._file.size is not None and self.size > self._file.size:
             raise SizeError(expected=self._file.size, seen=self.size)
+        if self._file.chunks and before < CHUNK_BYTES <= self.size:
+            split = CHUNK_BYTES - before
+            self._sha256.update(data[:split])
+            self._check_first_chunk()
+            data = data[split:]
         self._sha256.update(data)
 
     def finish(self) -> str:
@@ -68,6 +79,12 @@ class Proof:
             raise DigestError(expected=self._file.sha256, seen=seen)
         return seen
 
+    def _check_first_chunk(self) -> None:
+        # What is hashed so far is the first chunk and nothing else: it costs no second hashing.
+        seen, expected = self._sha256.copy().hexdigest(), self._file.chunks[0]
+        if seen != expected:
+            raise DigestError(expected=expected, seen=seen)
+
     def _plausible(self) -> None:
         if self._file.size is not None and self.size < 0.8 * self._file.size:
             raise SizeError(expected=self._file.size, seen=self.size)
@@ -75,15 +92,18 @@ class Proof:
             raise VerificationError("not an ONNX model: it does not begin with an ir_version")
 
 
-def prove(file: File, stream: BinaryIO) -> str:
+def prove(file: File, stream: BinaryIO, over: Callable[[], bool] = lambda: False) -> str:
     """Read `stream` to its end and prove that it is `file`; the SHA-256 in hex.
 
     Raises:
         VerificationError: it is not; at most one buffer past the promised size was read.
         OSError: it could not be read.
+        StoppedError: `over` said so.
     """
     proof = Proof(file)
     buffer = memoryview(bytearray(BUFFER))
     while count := stream.readinto(buffer):  # type: ignore[attr-defined]  # BinaryIO leaves it out, every binary file has it
         proof.update(buffer[:count])
+        if over():
+            raise StoppedError("stopped")
     return proof.finish()

@@ -109,7 +109,7 @@ class Watch:
             self._samples.popleft()
         gained = self._received - self._samples[0][1] if self._samples else 0
         self._samples.append((now, self._received))
-        if now - self._since > limits.quiet_s and gained < limits.min_rate_bytes_s * limits.quiet_s:
+        if now - self._since > limits.quiet_s and gained < max(1, limits.min_rate_bytes_s * limits.quiet_s):
             self.kill(f"too slow: {gained} bytes in {limits.quiet_s:g} s")
 
     def kill(self, why: str) -> None:
@@ -168,6 +168,9 @@ class Watchdog:
 
 WATCHDOG = Watchdog()
 """The process's one watchdog (DESIGN, "Slow is a fault")."""
+
+# A fork has no threads but one, and may have caught the lock held: the child begins with a dog of its own.
+os.register_at_fork(after_in_child=WATCHDOG.__init__)  # type: ignore[misc]
 
 
 def _shut(sock: socket.socket) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import time
 from typing import TYPE_CHECKING, Any
 
 from fallback.health import Health
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 
 class KnownHealth:
-    """The table `source_health`. Of two processes that save, the later one is right."""
+    """The table `source_health`. Of two processes that save, the later one is right.
+
+    But for what lasts: a ban or a retirement that another process found stays.
+    """
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -30,7 +34,14 @@ class KnownHealth:
         return {source: health for source, text in rows if (health := _parse(text)) is not None}
 
     def save(self, source: str, health: Health) -> None:
-        """Keep `health` for `source`, instead of what was."""
+        """Keep `health` for `source`, with the bans and the retirement that are known already."""
+        for (text,) in self._db.execute("SELECT record FROM source_health WHERE source = ?", (source,)):
+            known = _parse(text)
+            if known is not None:
+                bans = {sha256: until for sha256, until in known.bans.items() if until > time.time()}
+                health = dataclasses.replace(
+                    health, bans=bans | dict(health.bans), retired=health.retired or known.retired
+                )
         record = {field.name: getattr(health, field.name) for field in dataclasses.fields(health)}
         text = json.dumps(record | {"bans": dict(health.bans)})
         self._db.execute(

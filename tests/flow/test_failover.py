@@ -120,7 +120,7 @@ def test_deadline_holds_when_every_source_hangs(world: World, settings: Settings
     began = time.monotonic()
     summary = sync(manifest, settings=Settings(**{**_fields(settings), "deadline_s": 1.0, "timeout_s": 30}))
     assert not summary.files
-    assert time.monotonic() - began < 1 + 1 + 1
+    assert time.monotonic() - began < 1 + 1
 
 
 def test_stop_ends_a_hanging_run(world: World, settings: Settings, manifest: Manifest) -> None:

@@ -87,7 +87,9 @@ def test_the_slowest_honest_source_is_not_killed(
         "gateway1", from_json({"name": "dribble", "bytes_per_s": 1.2 * rate, "offset": 2_600_000}), path=ONNX
     )
     told: list[Event] = []
-    assert sync(manifest, settings=replace(settings, min_rate_bytes_s=rate), observer=told.append).ok
+    assert sync(
+        manifest, settings=replace(settings, min_rate_bytes_s=rate, timeout_s=1), observer=told.append
+    ).ok
     assert outcomes(told) == ["delivered"]
     assert all_right()
 

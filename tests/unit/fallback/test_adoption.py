@@ -12,7 +12,8 @@ from fallback import adoption, owner
 from fallback.errors import SizeError
 from fallback.ledger import Ledger, Response
 from fallback.manifest import File
-from fallback.partial import LEDGER, PARTIAL, Partial, own_names
+from fallback.names import LEDGER, PARTIAL
+from fallback.partial import Partial, own_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

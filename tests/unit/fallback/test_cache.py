@@ -16,10 +16,11 @@ import filelock
 import pytest
 
 from fallback import cache as cache_module
-from fallback.cache import BAK, Cache
-from fallback.errors import DigestError, StorageError, VerificationError
+from fallback.cache import Cache
+from fallback.errors import DigestError, StoppedError, StorageError
 from fallback.ledger import Response
 from fallback.manifest import File, Model
+from fallback.names import BAK
 from fallback.sources import Wanted
 from fallback.state import State
 
@@ -70,23 +71,37 @@ def partial(cache: Cache, data: bytes = DATA) -> Partial:
 
 def is_wrong(cache: Cache, *, trust: bool = True) -> str:
     found = cache.lookup(WANTED, trust=trust)
-    assert isinstance(found, VerificationError)
-    return str(found)
+    assert found is not None
+    assert found.wrong is not None
+    return str(found.wrong)
+
+
+def is_right(cache: Cache) -> bool:
+    found = cache.lookup(WANTED)
+    return found is not None and found.wrong is None
+
+
+def set_aside(cache: Cache) -> Path:
+    found = cache.lookup(WANTED)
+    assert found is not None
+    kept = cache.set_aside(WANTED, found)
+    assert kept is not None
+    return kept
 
 
 class TestLookup:
     """True, False, or what is wrong with what is there."""
 
     def test_nothing_there(self, cache: Cache, root: Path) -> None:
-        assert cache.lookup(WANTED) is False
+        assert cache.lookup(WANTED) is None
         root.mkdir()
         (root / "m").write_text("a file where a folder should be")
-        assert cache.lookup(WANTED) is False
+        assert cache.lookup(WANTED) is None
 
     def test_a_right_file_is_hashed_once(self, cache: Cache, target: Path, state: State) -> None:
         put(target)
         assert not cache.known(WANTED)
-        assert cache.lookup(WANTED) is True
+        assert is_right(cache)
         assert cache.known(WANTED)
         row = state.verified.get("m/onnx/a.bin")
         assert row is not None
@@ -102,7 +117,7 @@ class TestLookup:
     def test_a_row_is_not_believed_once_the_file_changed(self, cache: Cache, target: Path) -> None:
         """Same size and mtime set back: ctime tells."""
         put(target)
-        assert cache.lookup(WANTED) is True
+        assert is_right(cache)
         before = target.stat()
         target.write_bytes(OTHER)
         os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -113,16 +128,16 @@ class TestLookup:
         self, cache: Cache, target: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         put(target)
-        assert cache.lookup(WANTED) is True
+        assert is_right(cache)
         reads: list[File] = []
 
-        def prove(file: File, _stream: object) -> str:
+        def prove(file: File, *_: object) -> str:
             reads.append(file)
             raise DigestError(expected="", seen="")
 
         monkeypatch.setattr(cache_module, "prove", prove)
-        assert cache.lookup(WANTED) is True
-        assert isinstance(cache.lookup(WANTED, trust=False), DigestError)
+        assert is_right(cache)
+        assert is_wrong(cache, trust=False)
         assert reads == [FILE]
         assert not cache.known(WANTED)  # a row never outlives the bytes it speaks of
 
@@ -132,12 +147,12 @@ class TestLookup:
         """What was proven is not what is there any more."""
         put(target)
 
-        def prove(_file: File, _stream: object) -> str:
+        def prove(*_: object) -> str:
             os.utime(target, (1, 1))
             return FILE.sha256 or ""
 
         monkeypatch.setattr(cache_module, "prove", prove)
-        assert cache.lookup(WANTED) is True
+        assert is_right(cache)
         assert not cache.known(WANTED)
 
     def test_a_link_is_not_the_file(self, cache: Cache, target: Path, tmp_path: Path) -> None:
@@ -170,7 +185,7 @@ class TestLookup:
         (tmp_path / "big disk").mkdir()
         root.symlink_to(tmp_path / "big disk")
         put(target)
-        assert cache.lookup(WANTED) is True
+        assert is_right(cache)
 
 
 class TestCommit:
@@ -218,9 +233,10 @@ class TestCommit:
         def fsync(_descriptor: int) -> None:
             raise OSError(errno.EIO, "Input/output error")
 
-        monkeypatch.setattr(os, "fsync", fsync)
-        with closing(partial(cache)) as ready, pytest.raises(StorageError, match="Input/output error"):
-            cache.commit(WANTED, ready)
+        with closing(partial(cache)) as ready:
+            monkeypatch.setattr(os, "fsync", fsync)
+            with pytest.raises(StorageError, match="Input/output error"):
+                cache.commit(WANTED, ready)
         assert not target.exists()
         assert not cache.known(WANTED)
 
@@ -257,6 +273,16 @@ class TestRoom:
             cache.partial(WANTED, reserve_bytes=100, over=lambda: False)
         assert list(target.parent.iterdir()) == []
 
+    def test_what_others_were_promised_counts(self, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Several workers look at the same free bytes; none of theirs is written yet."""
+        monkeypatch.setattr(shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(1000, 750, 250))
+        first = cache.partial(WANTED, reserve_bytes=100, over=lambda: False)
+        with pytest.raises(StorageError, match="no room: 50 bytes"):
+            cache.partial(WANTED, reserve_bytes=100, over=lambda: False)
+        first.close()
+        second = cache.partial(WANTED, reserve_bytes=100, over=lambda: False)
+        second.close()
+
     def test_what_is_there_needs_no_room(self, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
         partial(cache, DATA[:60]).close()
         monkeypatch.setattr(shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(1000, 850, 150))
@@ -267,12 +293,43 @@ class TestRoom:
 
 def test_setting_aside_keeps_every_one(cache: Cache, target: Path) -> None:
     put(target, b"one")
-    assert cache.set_aside(WANTED) == target.with_name("a.bin.bak")
+    assert set_aside(cache) == target.with_name("a.bin.bak")
     put(target, b"two")
-    second = cache.set_aside(WANTED)
+    second = set_aside(cache)
     assert second.name.startswith("a.bin.")
     assert second.suffix == BAK
     assert sorted(path.read_bytes() for path in target.parent.iterdir()) == [b"one", b"two"]
+
+
+def test_what_somebody_else_put_right_meanwhile_is_not_set_aside(cache: Cache, target: Path) -> None:
+    """Two processes found the same wrong file; one has replaced it already."""
+    put(target, OTHER)
+    found = cache.lookup(WANTED)
+    assert found is not None
+    target.unlink()
+    put(target, DATA)
+    assert cache.set_aside(WANTED, found) is None
+    assert is_right(cache)
+    target.unlink()
+    assert cache.set_aside(WANTED, found) is None
+
+
+def test_reading_ends_when_the_run_does(cache: Cache, target: Path) -> None:
+    put(target)
+    with pytest.raises(StoppedError):
+        cache.lookup(WANTED, over=lambda: True)
+    assert not cache.known(WANTED)
+
+
+def test_a_folder_of_no_models_knows_its_files_by_their_whole_paths(
+    root: Path, tmp_path: Path, state: State
+) -> None:
+    """`fallback get -o` two files of one name in two folders."""
+    ones, others = (Cache(root / name, tmp_path / "state", state.verified, alone=True) for name in ("a", "b"))
+    assert ones.key(WANTED) != others.key(WANTED)
+    put(ones.target(WANTED))
+    assert is_right(ones)
+    assert not others.known(WANTED)
 
 
 class TestLock:
@@ -362,7 +419,7 @@ class TestSweep:
     def test_one_of_a_file_that_is_here_goes(self, cache: Cache, target: Path) -> None:
         path = self.left(cache, 7200)
         put(target)
-        assert cache.lookup(WANTED) is True
+        assert is_right(cache)
         self.sweep(cache, WANTED)
         assert not path.exists()
 
@@ -381,7 +438,7 @@ class TestSweep:
 
     def test_a_bak_goes_only_beside_a_file_we_vouch_for(self, cache: Cache, target: Path) -> None:
         put(target, OTHER)
-        kept = cache.set_aside(WANTED)
+        kept = set_aside(cache)
         own = target.with_name("notes.bak")
         own.write_text("not ours")
         self.sweep(cache, WANTED, bak_s=0)

@@ -87,9 +87,9 @@ def test_no_problem(path: str) -> None:
         (".metrics.json", "our own '.metrics.json'"),
         (".fallback/state.db", "our own '.fallback'"),
         (".FALLBACK", "our own '.fallback'"),
-        ("a.partial", "'.partial' or '.bak'"),
-        ("tts/a.PARTIAL", "'.partial' or '.bak'"),
-        ("tts.bak/a", "'.partial' or '.bak'"),
+        ("a.partial", "'.partial' or '.ledger' or '.bak'"),
+        ("tts/a.PARTIAL", "'.partial' or '.ledger' or '.bak'"),
+        ("tts.bak/a", "'.partial' or '.ledger' or '.bak'"),
         ("/".join(["x" * 200] * 6), "longer than 1024 bytes"),
     ],
 )

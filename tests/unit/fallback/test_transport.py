@@ -101,6 +101,24 @@ def test_redirects_are_bounded(transport: Transport, httpserver: HTTPServer) -> 
     assert len(httpserver.log) == MAX_REDIRECTS + 1
 
 
+def test_a_redirect_s_body_is_not_read(transport: Transport, httpserver: HTTPServer) -> None:
+    """P3: it may have no end; requests would read all of it."""
+    sent: list[int] = []
+
+    def endless(connection: socket.socket) -> None:
+        connection.sendall(
+            b"HTTP/1.1 302 Found\r\nLocation: %b\r\n\r\n" % httpserver.url_for("/there").encode()
+        )
+        with contextlib.suppress(OSError):
+            while len(sent) < 100:
+                connection.sendall(bytes(1 << 20))
+                sent.append(1)
+
+    httpserver.expect_request("/there").respond_with_data(b"there")
+    assert get(transport, raw_server(endless)) == b"there"
+    assert len(sent) < 16  # what the two kernels hold between them
+
+
 def test_the_token_stays_with_the_host_it_was_given_for(transport: Transport, httpserver: HTTPServer) -> None:
     """P7: localhost and 127.0.0.1 are two origins."""
     elsewhere = httpserver.url_for("/there").replace("localhost", "127.0.0.1")

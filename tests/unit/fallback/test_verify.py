@@ -46,6 +46,20 @@ def test_too_many_bytes_are_refused_as_they_come() -> None:
         proof.update(b"x")
 
 
+def test_a_wrong_first_chunk_is_refused_after_a_mib() -> None:
+    """Where the manifest lists chunks; in whatever pieces it comes."""
+    data = bytes(3 << 20)
+    chunks = tuple(hashlib.sha256(bytes(1 << 20)).hexdigest() for _ in range(3))
+    file = File("a", len(data), hashlib.sha256(data).hexdigest(), chunks=chunks)
+    assert prove(file, io.BytesIO(data)) == file.sha256
+    for piece in (1000, 1 << 20, 3 << 20):
+        proof = Proof(file)
+        wrong = io.BytesIO(b"x" + data[1:])
+        with pytest.raises(DigestError):
+            any(map(proof.update, iter(lambda: wrong.read(piece), b"")))  # noqa: B023 - used at once
+        assert proof.size < (1 << 20) + piece + 1
+
+
 def test_a_digest_alone_is_enough() -> None:
     """`fallback get` knows no size."""
     file = File(path="a", size=None, sha256=hashlib.sha256(DATA).hexdigest())

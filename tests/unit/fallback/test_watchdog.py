@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 import pytest
@@ -97,6 +98,15 @@ def test_below_the_minimum_rate_it_ends(time: Time) -> None:
     assert watch.killed.startswith("too slow")
 
 
+def test_without_a_minimum_rate_silence_is_still_a_fault(time: Time) -> None:
+    """`timeout_s`: no progress for so long ends an attempt."""
+    watch = body(Limits(connect_s=5, quiet_s=30, min_rate_bytes_s=0))
+    run(watch, time, 100, bytes_s=1, every_s=1)
+    assert watch.killed is None
+    run(watch, time, 31)
+    assert watch.killed is not None
+
+
 def test_what_came_before_the_window_does_not_count(time: Time) -> None:
     watch = body()
     run(watch, time, 10, bytes_s=10_000_000)
@@ -139,6 +149,26 @@ def test_who_is_killed_before_it_has_a_socket_gets_it_shut() -> None:
     watch.close()
     ours.close()
     theirs.close()
+
+
+def test_a_forked_child_has_a_dog_of_its_own() -> None:
+    """Threads do not survive a fork: without it, nothing would ever end a request there (P4)."""
+    first = watchdog.WATCHDOG.watch(
+        LIMITS
+    )  # the parent's thread runs, and its watch is no business of the child's
+    child = os.fork()
+    if child == 0:  # pragma: no cover - its coverage ends with it
+        ours, theirs = socket.socketpair()
+        watch = watchdog.WATCHDOG.watch(Limits(connect_s=0.1, quiet_s=30, min_rate_bytes_s=1))
+        watch.attach(ours)
+        theirs.settimeout(0)
+        ours.settimeout(5)
+        try:
+            os._exit(0 if ours.recv(1) == b"" else 1)
+        finally:
+            os._exit(1)
+    watchdog.WATCHDOG.release(first)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_the_thread_wakes_whoever_is_blocked() -> None:

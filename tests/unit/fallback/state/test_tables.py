@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -169,8 +170,17 @@ class TestKnownHealth:
     @given(health=healths)
     def test_what_was_saved_is_loaded(self, tmp_path_factory: pytest.TempPathFactory, health: Health) -> None:
         with State(tmp_path_factory.getbasetemp() / "health", pytest.fail) as state:
+            state.health.forget("dweb.link")
             state.health.save("dweb.link", health)
             assert state.health.load() == {"dweb.link": health}
+
+    def test_what_lasts_is_not_lost_to_a_process_that_did_not_know_it(self, state: State) -> None:
+        """A ban or a retirement that another run found; a ban that is over is dropped."""
+        later = time.time() + 1000
+        state.health.save("dweb.link", Health(retired=True, bans={"ab": later, "old": 5.0}))
+        state.health.save("dweb.link", Health(failures=2, bans={"cd": later}))
+        [known] = state.health.load().values()
+        assert known == Health(failures=2, retired=True, bans={"ab": later, "cd": later})
 
     def test_forget_says_whether_there_was_anything(self, state: State) -> None:
         state.health.save("dweb.link", Health(retired=True, reason="gone"))
