@@ -29,6 +29,7 @@ from fallback.events import (
     Quarantined,
     Waiting,
 )
+from fallback.exchange import host_of
 from fallback.ledger import Response
 from fallback.outcome import Corrupt, Delivered, Failed, Interrupted, Malformed, Spliced, Storage
 from fallback.plan import GiveUp, Plan, Policy, Wait
@@ -217,7 +218,7 @@ class _Work:
         wanted, run, partial = self.wanted, self.run, self.partial
         request = source.request(wanted)
         assert request is not None, "sources without a name for the file are not in the plan"
-        request = request.resuming(offset, partial.ledger.etag(source.name))
+        request = request.resuming(offset, *partial.ledger.etag(source.name))
         settings = run.settings
         rate = settings.last_source_min_rate_bytes_s if alone else settings.min_rate_bytes_s
         try:
@@ -228,7 +229,8 @@ class _Work:
                     else answer.head
                 )
                 start = judge(source, request, head, wanted.file, run.clock.now())
-                partial.begin(Response(start, source.layer, source.name, head.strong_etag))
+                host = host_of(head.url)
+                partial.begin(Response(start, source.layer, source.name, head.strong_etag, host))
                 if head.status != 416:  # its body is no part of the file
                     self._receive(answer, progressed)
             run.cache.commit(wanted, partial)

@@ -80,11 +80,12 @@ class Request:
     token: str | None = field(default=None, repr=False)
     offset: int = 0
     """Bytes that are here already."""
-    if_range: str | None = None
+    if_range: tuple[str, str] | None = None
+    """An entity tag, and the host that it means something to: two hosts' tags are never of one kind."""
 
-    def resuming(self, offset: int, etag: str | None = None) -> Request:
-        """This request for the bytes from `offset` on, if the file is still the one with `etag`."""
-        return replace(self, offset=offset, if_range=etag if offset else None)
+    def resuming(self, offset: int, etag: str | None = None, host: str = "") -> Request:
+        """This request for the bytes from `offset` on, if the file is still the one that has `etag` at `host`."""
+        return replace(self, offset=offset, if_range=(etag, host) if offset and etag else None)
 
     def headers(self) -> dict[str, str]:
         """What is sent. Never a content coding: a CDN that compresses ignores Range (RFC 9110, 14.2)."""
@@ -93,8 +94,8 @@ class Request:
             headers["Authorization"] = f"Bearer {self.token}"
         if self.offset:
             headers["Range"] = f"bytes={self.offset}-"
-        if self.if_range:
-            headers["If-Range"] = self.if_range
+        if self.if_range and self.if_range[1] == host_of(self.url):
+            headers["If-Range"] = self.if_range[0]
         return headers
 
     def redirected(self, location: str) -> Request:

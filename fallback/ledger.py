@@ -25,12 +25,13 @@ MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response that wrote the partial from byte `start` on; `etag` is its strong entity tag."""
+    """A response that wrote the partial from byte `start` on; `etag` is the strong entity tag that `host` gave."""
 
     start: int
     layer: LayerName
     source: str
     etag: str | None = None
+    host: str = ""
 
 
 class Ledger:
@@ -72,9 +73,9 @@ class Ledger:
         with contextlib.suppress(OSError), self.path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(asdict(response)) + "\n")
 
-    def etag(self, source: str) -> str | None:
-        """The entity tag this source gave last."""
-        return next((r.etag for r in reversed(self.responses) if r.source == source), None)
+    def etag(self, source: str) -> tuple[str | None, str]:
+        """The entity tag that came last by way of this source, and the host it is of: the source's, or its CDN's."""
+        return next(((r.etag, r.host) for r in reversed(self.responses) if r.source == source), (None, ""))
 
     def only(self) -> str | None:
         """The source that wrote all there is; None if there are several, or none is known."""
@@ -89,8 +90,9 @@ class Ledger:
 
 def _response(line: Any) -> Response:
     response = Response(**line)
-    texts: tuple[Any, Any] = (response.layer, response.source)
-    if not (response.start >= 0 and texts[0] in get_args(LayerName) and isinstance(texts[1], str)):
+    texts: tuple[Any, Any, Any] = (response.layer, response.source, response.host)
+    known = texts[0] in get_args(LayerName) and isinstance(texts[1], str) and isinstance(texts[2], str)
+    if not (response.start >= 0 and known):
         raise ValueError("not a response")
     if response.etag is not None and not STRONG_ETAG.fullmatch(response.etag):
         raise ValueError("not an entity tag that may be sent")

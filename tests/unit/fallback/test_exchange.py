@@ -146,9 +146,13 @@ def test_what_a_resuming_request_sends() -> None:
         "Accept-Encoding": "identity",
         "Authorization": "Bearer secret",
     }
-    rest = whole.resuming(7, '"e"').headers()
+    rest = whole.resuming(7, '"e"', "a").headers()
     assert (rest["Range"], rest["If-Range"]) == ("bytes=7-", '"e"')
-    assert "If-Range" not in whole.resuming(0, '"e"').headers()
+    assert "If-Range" not in whole.resuming(0, '"e"', "a").headers()
+    there = whole.resuming(7, '"e"', "cdn")
+    assert "If-Range" not in there.headers()
+    assert there.redirected("http://cdn/x").headers()["If-Range"] == '"e"'
+    assert "If-Range" not in there.redirected("http://cdn2/x").headers()
     assert "secret" not in repr(whole)
 
 
@@ -167,7 +171,7 @@ def test_a_redirect_takes_the_token_to_the_same_origin_only(
     location: str, url: str, token: str | None
 ) -> None:
     """P7; a relative Location is resolved, which the original crashed on."""
-    request = Request("https://a.example/d/x", token="t", offset=5, if_range='"e"').redirected(location)
+    request = Request("https://a.example/d/x", token="t", offset=5).redirected(location)
     assert (request.url, request.token, request.offset) == (url, token, 5)
 
 

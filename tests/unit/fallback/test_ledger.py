@@ -15,7 +15,7 @@ from fallback.ledger import MAX_BYTES, Ledger, Response
 if TYPE_CHECKING:
     from pathlib import Path
 
-ONE = Response(0, "ipfs", "dweb.link", '"a"')
+ONE = Response(0, "ipfs", "dweb.link", '"a"', "cdn.example")
 TWO = Response(10, "ipfs", "ipfs.io")
 THREE = Response(20, "ipfs", "dweb.link", '"b"')
 
@@ -47,7 +47,8 @@ def test_begin_forgets(path: Path) -> None:
 
 def test_the_last_entity_tag_of_a_source_counts(path: Path) -> None:
     ledger = written(path, ONE, TWO, THREE)
-    assert [ledger.etag(name) for name in ("dweb.link", "ipfs.io", "else")] == ['"b"', None, None]
+    assert [ledger.etag(name)[0] for name in ("dweb.link", "ipfs.io", "else")] == ['"b"', None, None]
+    assert written(path, ONE).etag("dweb.link") == ('"a"', "cdn.example")
 
 
 @pytest.mark.parametrize(
@@ -64,6 +65,7 @@ BAD = [
     {"layer": "elsewhere"},
     {"layer": ["ipfs"]},
     {"source": 7},
+    {"host": 7},
     {"etag": "weak"},
     {"etag": 'W/"a"'},
     {"etag": '"a"\r\nX: y"'},
@@ -112,6 +114,6 @@ def test_no_more_than_a_mib_is_read(path: Path) -> None:
 def test_a_ledger_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     """What it says is known in this run all the same."""
     ledger = written(tmp_path / "no" / "folder", ONE)
-    assert ledger.etag("dweb.link") == '"a"'
+    assert ledger.etag("dweb.link")[0] == '"a"'
     ledger.remove()
     assert Ledger.read(ledger.path).responses == ()

@@ -284,3 +284,46 @@ def test_whatever_happens_health_stays_sane(outcomes: list[Outcome]) -> None:
         now += 1
         assert health.failures <= len(outcomes)
         assert health.cooling_until <= now + 3600
+
+
+def steps(plan: Plan, now: float, health: dict[str, Health]) -> Try | Wait | GiveUp:
+    return plan.next(now, health, SHA)
+
+
+def test_a_last_resort_is_asked_once_and_not_before_its_time() -> None:
+    """It is known to lie: once is enough, and a pause that it asked for holds for it as for others."""
+    plan = Plan.of({"a": 3}, Policy(2, 60, jitter=lambda: 0.0))
+    health = {"a": Health(bans={SHA: 1e9}, cooling_until=1030.0, firm=True)}
+    assert steps(plan, 1000.0, health) == Wait("a", 1030.0, "not asked")
+    step = steps(plan, 1030.0, health)
+    assert step == Try("a", 1, from_zero=True, last_resort=True)
+    assert isinstance(step, Try)
+    assert isinstance(steps(plan.after(step, Throttled("429", 5), 1031.0), 1040.0, health), GiveUp)
+    long = {"a": Health(bans={SHA: 1e9}, cooling_until=2000.0, firm=True)}
+    assert isinstance(steps(plan, 1000.0, long), GiveUp)
+
+
+def test_what_is_malformed_is_asked_for_once_more_from_zero_whatever_it_had_left() -> None:
+    """A cut under a MiB cost the one attempt, a bad 206 the other: its plain 200 may be right."""
+    plan = Plan.of({"a": 2}, Policy(2, 60, jitter=lambda: 0.0))
+    first = steps(plan, 1000.0, {})
+    assert isinstance(first, Try)
+    plan = plan.after(first, Interrupted("cut", gained=500_000), 1000.0)
+    second = steps(plan, 1010.0, {})
+    assert isinstance(second, Try)
+    plan = plan.after(second, Malformed("206 from a wrong place"), 1010.0)
+    third = steps(plan, 1020.0, {})
+    assert third == Try("a", 3, from_zero=True)
+    assert isinstance(third, Try)
+    assert isinstance(steps(plan.after(third, Malformed("again"), 1020.0), 1030.0, {}), GiveUp)
+
+
+def test_a_guess_keeps_its_own_pause_too() -> None:
+    """A source that failed often in this run, and was cut a moment ago."""
+    plan = Plan.of({"a": 2}, Policy(2, 60, jitter=lambda: 0.0))
+    health = {"a": Health(failures=2)}
+    step = steps(plan, 1000.0, health)
+    assert isinstance(step, Try)
+    after = plan.after(step, Interrupted("cut", gained=1), 1000.0)
+    assert steps(after, 1000.0, health) == Wait("a", 1002.0, "cut")
+    assert isinstance(steps(after, 1002.0, health), Try)
