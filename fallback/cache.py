@@ -219,7 +219,7 @@ class Cache:
         It saves a second download and nothing else: who has no lock goes on without (P10). `waits`
         is called once if another process holds it.
         """
-        name = hashlib.sha256(self.key(wanted).encode()).hexdigest()[:32]
+        name = hashlib.sha256(os.fsencode(self.key(wanted))).hexdigest()[:32]
         lock: BaseFileLock | None = None
         with contextlib.suppress(OSError, NotImplementedError):
             self._locks.mkdir(parents=True, exist_ok=True)

@@ -10,18 +10,21 @@ made here (`transport`).
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import ipaddress
 import socket
 import threading
 import time
 from http.client import HTTPResponse, parse_headers
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from fallback.errors import StorageError
 from fallback.outcome import Failed, Malformed, Unreachable
 
 if TYPE_CHECKING:
@@ -92,6 +95,7 @@ def connect(host: str, port: int, watch: Watch) -> socket.socket:
         try:
             sock = socket.socket(family, kind, protocol)  # the kernel may lack this family
         except OSError as error:
+            _check_limits(error)
             reason = error.strerror or str(error)
             continue
         try:
@@ -100,6 +104,7 @@ def connect(host: str, port: int, watch: Watch) -> socket.socket:
             sock.connect(address)
         except OSError as error:
             sock.close()
+            _check_limits(error)
             reason = watch.killed or error.strerror or str(error)
             if watch.killed:
                 break
@@ -109,6 +114,12 @@ def connect(host: str, port: int, watch: Watch) -> socket.socket:
         watch.peer = address[0]
         return sock
     raise Failed(Unreachable(f"no connection to {host}: {reason}"))
+
+
+def _check_limits(error: OSError) -> None:
+    """No more open files: that is this machine's, and says nothing of the source."""
+    if error.errno in {errno.EMFILE, errno.ENFILE}:
+        raise StorageError(Path("/dev/fd"), f"{error.strerror}: raise `ulimit -n`, or lower jobs") from error
 
 
 def _is_permitted(address: str, watch: Watch) -> bool:

@@ -220,7 +220,8 @@ def _one(wanted: Wanted, run: Run) -> FileResult | FileFailure:
 def _unless_storage(summary: Summary, folder: Path) -> Summary:
     errors = [failure.error for failure in summary.failures if failure.storage]
     if errors:
-        raise StorageError(folder, f"{len(errors)} file(s) could not be kept; the first: {errors[0]}")
+        what = f"{len(errors)} file(s) could not be kept; the first: {errors[0]}"
+        raise StorageError(folder, what, summary)
     return summary
 
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -95,10 +95,13 @@ class UnavailableError(FallbackError):
 
 
 class StorageError(FallbackError):
-    """This machine's disk, not the network: never retried, never blamed on a source."""
+    """This machine's disk, not the network: never retried, never blamed on a source.
 
-    def __init__(self, path: Path, what: str) -> None:
-        self.path, self.what = path, what
+    `summary`: of a run, what it came to all the same.
+    """
+
+    def __init__(self, path: Path, what: str, summary: Any = None) -> None:
+        self.path, self.what, self.summary = path, what, summary
         super().__init__(f"{path}: {what}")
 
     @classmethod

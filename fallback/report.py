@@ -11,6 +11,7 @@ import dataclasses
 import os
 import sys
 import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from fallback import metrics
 from fallback.cache import Cache
 from fallback.clock import Clock
-from fallback.engine import load_manifest
+from fallback.engine import METRICS_COPY, load_manifest
 from fallback.errors import SettingsError, StorageError
 from fallback.exchange import host_of
 from fallback.health import Banned, Cooling, Health, Retired, carried
@@ -29,7 +30,7 @@ from fallback.sources import IpfsGateway, Wanted, in_order, ipfs_path
 from fallback.state import FILE_NAME, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from fallback.settings import Settings
 
@@ -82,9 +83,11 @@ def check_files(settings: Settings, models: Sequence[str] = ()) -> list[Checked]
     with _state(settings) as state, ThreadPoolExecutor(settings.jobs) as pool:
         cache = Cache(settings.models_dir, settings.state_path, state.verified)
         wanted = [Wanted(model, file) for model, file in manifest.files()]
+        stop = threading.Event()
         try:
-            return list(pool.map(partial(_check, cache), wanted))
+            return list(pool.map(partial(_check, cache, stop.is_set), wanted))
         except BaseException:
+            stop.set()
             pool.shutdown(cancel_futures=True)
             raise
 
@@ -173,17 +176,31 @@ def metrics_report(settings: Settings, what: str) -> Any:
     with _state(settings) as state:
         if what == "reset":
             state.attempts.clear()
-            return {"ok": True, "message": "metrics were reset"}
         records = metrics.records(state.attempts, Clock().now() - settings.metrics_retention_h * 3600)
+        if what == "reset":
+            return _reset(settings, records)
     if what == "records":
         return {"metrics": records}
     return metrics.summary(records) if what == "summary" else metrics.health(records)
 
 
-def _check(cache: Cache, wanted: Wanted) -> Checked:
+def _reset(settings: Settings, records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Whether nothing is left, in the copy either."""
+    copy = settings.models_dir / METRICS_COPY
+    try:
+        if copy.exists():
+            metrics.write_copy(copy, records)
+    except OSError as error:
+        raise StorageError.from_os(error, copy) from error
+    if records:
+        raise StorageError(settings.state_path, "the metrics could not be reset")
+    return {"ok": True, "message": "metrics were reset"}
+
+
+def _check(cache: Cache, over: Callable[[], bool], wanted: Wanted) -> Checked:
     name = (wanted.model.name, wanted.file.path, wanted.file.size)
     try:
-        found = cache.lookup(wanted, trust=False)
+        found = cache.lookup(wanted, trust=False, over=over)
     except StorageError as error:
         return Checked(*name, "wrong", str(error))
     if found is None:

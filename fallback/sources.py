@@ -8,7 +8,7 @@ comes next (`plan`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote, urlsplit
 
@@ -74,12 +74,13 @@ class IpfsGateway:
     """A path gateway: `{url}/ipfs/{cid}/{path}` (ipfs/specs, path-gateway)."""
 
     url: str
+    called: str | None = None
     layer: LayerName = field(default="ipfs", init=False)
 
     @property
     def name(self) -> str:
         """The gateway's host, and the path below it that makes it one, if there is any."""
-        return host_of(self.url) + urlsplit(self.url).path
+        return self.called or host_of(self.url) + urlsplit(self.url).path
 
     def request(self, wanted: Wanted) -> Request | None:
         """By the file's CID; None if it has none."""
@@ -96,12 +97,13 @@ class HuggingFace:
 
     endpoint: str
     token: str | None = field(default=None, repr=False)
+    called: str | None = None
     layer: LayerName = field(default="huggingface", init=False)
 
     @property
     def name(self) -> str:
         """The Hub's host."""
-        return host_of(self.endpoint)
+        return self.called or host_of(self.endpoint)
 
     def request(self, wanted: Wanted) -> Request | None:
         """By the model's repository; None if it names none."""
@@ -143,9 +145,21 @@ class Mirror:
 
 
 def in_order(settings: Settings) -> tuple[Source, ...]:
-    """The configured sources, first the layer that is preferred (DESIGN, Layers)."""
-    gateways: tuple[Source, ...] = tuple(IpfsGateway(url) for url in settings.gateways)
-    hub: tuple[Source, ...] = (HuggingFace(settings.hf_endpoint, settings.hf_token),)
+    """The configured sources, first the layer that is preferred (DESIGN, Layers).
+
+    Each has a name of its own: where a host is several sources, the later ones' tells how.
+    """
+    made: dict[str, IpfsGateway] = {}
+    for url in settings.gateways:
+        gateway = IpfsGateway(url)
+        if gateway.name in made:
+            gateway = replace(gateway, called=f"{gateway.name} ({urlsplit(url).scheme})")
+        made[gateway.name] = gateway
+    gateways: tuple[Source, ...] = tuple(made.values())
+    last = HuggingFace(settings.hf_endpoint, settings.hf_token)
+    hub: tuple[Source, ...] = (
+        replace(last, called=f"{last.name} (huggingface)") if last.name in made else last,
+    )
     return hub + gateways if settings.preferred_layer == "huggingface" else gateways + hub
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from typing import NoReturn
 
 import click
 
@@ -24,10 +26,10 @@ def report(error: BaseException) -> int:
     if isinstance(error, SystemExit):
         code = error.code if isinstance(error.code, int) else 1
         if code == TERMINATED:
-            _say("stopped; what had come is kept")
+            say("stopped; what had come is kept")
         return code
     if isinstance(error, KeyboardInterrupt | click.Abort | StoppedError):
-        _say("stopped; what had come is kept")
+        say("stopped; what had come is kept")
         return INTERRUPTED
     if isinstance(error, click.ClickException):
         error.show()
@@ -36,16 +38,25 @@ def report(error: BaseException) -> int:
         drop_stdout()
         return BROKEN_PIPE
     if isinstance(error, FallbackError):
-        _say(str(error))
+        say(str(error))
         if isinstance(error, ConfigError):
             return USAGE
         return STORAGE if isinstance(error, StorageError) else UNAVAILABLE
     if isinstance(error, OSError):
         # Such as a full disk behind stdout: the network's errors never get here.
         drop_stdout()
-        _say(str(error))
+        say(str(error))
         return STORAGE
     raise error
+
+
+def leave(code: int) -> NoReturn:
+    """Exit with `code`, also if stderr cannot take what is left to say: Python would make it 120."""
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        sys.stderr = None
+    sys.exit(code)
 
 
 def drop_stdout() -> None:
@@ -53,5 +64,7 @@ def drop_stdout() -> None:
     sys.stdout = None
 
 
-def _say(message: str) -> None:
-    click.echo(f"fallback: {message}", err=True)
+def say(message: str) -> None:
+    """A line on stderr, if anybody reads it: an exit code must not depend on that."""
+    with contextlib.suppress(OSError):
+        click.echo(f"fallback: {message}", err=True)

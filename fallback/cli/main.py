@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -51,14 +53,16 @@ for command in (sync, get, verify, sources, status, metrics, manifest, cid):
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
     signal.signal(signal.SIGTERM, _terminate)
+    if sys.stderr is None:  # closed by whoever called us: not even a warning has a place then
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end
     if isinstance(sys.stdout, io.TextIOWrapper):
         # As stderr does: a folder's name need not be text in this locale.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(standalone_mode=False)
     except BaseException as error:  # noqa: BLE001 - the one place that turns errors into exit codes
-        sys.exit(exits.report(error))
-    sys.exit(code if isinstance(code, int) else 0)
+        exits.leave(exits.report(error))
+    exits.leave(code if isinstance(code, int) else 0)
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:

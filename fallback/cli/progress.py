@@ -62,7 +62,12 @@ def observer(*, as_json: bool, quiet: bool) -> Iterator[Observer]:
 
 
 def table(summary: Summary) -> None:
-    """A line a file on stderr: where it came from, what it cost."""
+    """A line a file on stderr, if anybody reads it: where it came from, what it cost."""
+    with contextlib.suppress(OSError, SystemExit):  # rich makes an exit of a broken pipe
+        _table(summary)
+
+
+def _table(summary: Summary) -> None:
     from rich.console import Console  # noqa: PLC0415 - a run without a table needs no rich
     from rich.table import Table  # noqa: PLC0415
 

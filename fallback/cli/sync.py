@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fallback.cli import exits, options, progress
+from fallback.errors import StorageError
 
 if TYPE_CHECKING:
-    from fallback.engine import Summary
     from fallback.settings import Settings
 
 
@@ -43,11 +43,20 @@ def run_sync(
 
     as_json, quiet = flags.pop("as_json"), flags.pop("quiet")
     settings = options.load(flags)
+    error: StorageError | None = None
     with progress.observer(as_json=as_json, quiet=quiet) as observer:
-        summary = engine.sync(models=models, settings=settings, observer=observer, rehash=rehash)
+        try:
+            summary = engine.sync(models=models, settings=settings, observer=observer, rehash=rehash)
+        except StorageError as raised:
+            if raised.summary is None:
+                raise
+            error, summary = raised, raised.summary
     if not as_json and not quiet:
         progress.table(summary)
-    _say_failures(summary)
+    for failure in summary.failures:
+        exits.say(failure.error)
+    if error is not None:
+        raise error
     context.exit(0 if summary.ok else exits.UNAVAILABLE)
 
 
@@ -88,8 +97,3 @@ def _dry_run(settings: Settings, models: tuple[str, ...], *, as_json: bool) -> N
             click.echo(f"{planned.model}/{planned.path}: {planned.size} bytes")
             for url in planned.urls:
                 click.echo(f"    {url}")
-
-
-def _say_failures(summary: Summary) -> None:
-    for failure in summary.failures:
-        click.echo(f"fallback: {failure.error}", err=True)

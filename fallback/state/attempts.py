@@ -39,6 +39,7 @@ class Record:
 
 
 COLUMNS = ", ".join(field.name for field in fields(Record))
+TYPES = ", ".join(f"typeof({field.name})" for field in fields(Record))
 
 
 class Attempts:
@@ -57,7 +58,7 @@ class Attempts:
         """The records of `timestamp` and later, oldest first; the newest `LIMIT` of them."""
         rows = self._db.execute(
             f"SELECT {COLUMNS} FROM attempts WHERE timestamp BETWEEN ? AND ?"  # noqa: S608 - a constant
-            " AND typeof(latency_ms) = 'real' ORDER BY id DESC LIMIT ?",
+            f" AND typeof(latency_ms) = 'real' AND 'blob' NOT IN ({TYPES}) ORDER BY id DESC LIMIT ?",
             (timestamp, LAST_SECOND, LIMIT),
         )
         return [Record(*row) for row in reversed(rows)]

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
+from fallback.state.attempts import LAST_SECOND
+
 if TYPE_CHECKING:
     import os
 
@@ -77,6 +79,9 @@ class Verified:
 def _row(values: Any) -> Row | None:
     size, mtime_ns, ctime_ns, inode, *others = values
     try:
-        return Row(int(size), int(mtime_ns), int(ctime_ns), int(inode), *others)
+        row = Row(int(size), int(mtime_ns), int(ctime_ns), int(inode), *others)
+        texts = (row.sha256, row.layer, row.source)
+        whole = all(isinstance(text, str) for text in texts) and 0 <= row.verified_at <= LAST_SECOND
     except (TypeError, ValueError):
-        return None  # junk is no memory: the file is hashed again
+        return None
+    return row if whole else None  # junk is no memory: the file is hashed again

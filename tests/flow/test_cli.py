@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -61,13 +63,22 @@ class Shell:
     models_dir: Path
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
-    def start(self, *args: str, limit: str = "unlimited", **env: str) -> subprocess.Popen[str]:
-        """`limit`: no file may get larger (`ulimit -f`)."""
+    def start(self, *args: str, limit: str = "unlimited", to: str = "", **env: str) -> subprocess.Popen[str]:
+        """`limit`: no file may get larger (`ulimit -f`); `to`: a redirection."""
         inherited = {name: value for name, value in os.environ.items() if name in {"PATH", "PYTHONPATH"}}
         own = {"HOME": str(self.folder), "FALLBACK_MODELS_DIR": str(self.models_dir)}
         own |= {"FALLBACK_MANIFEST": str(self.folder / "manifest.json"), "FALLBACK_RESERVE_BYTES": "0"}
         process = subprocess.Popen(
-            ["sh", "-c", f'ulimit -f {limit} && exec "$@"', "sh", sys.executable, "-m", "fallback", *args],
+            [
+                "sh",
+                "-c",
+                f'ulimit -f {limit} && exec "$@" {to}',
+                "sh",
+                sys.executable,
+                "-m",
+                "fallback",
+                *args,
+            ],
             env=inherited | self.world.environment() | own | QUICK | env,
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
@@ -78,13 +89,20 @@ class Shell:
         self.started.append(process)
         return process
 
-    def __call__(self, *args: str, limit: str = "unlimited", **env: str) -> Done:
-        return self.end(self.start(*args, limit=limit, **env))
+    def __call__(self, *args: str, limit: str = "unlimited", to: str = "", **env: str) -> Done:
+        return self.end(self.start(*args, limit=limit, to=to, **env))
 
     def end(self, process: subprocess.Popen[str], timeout: float = 20) -> Done:
         out, err = process.communicate(timeout=timeout)
         assert "Traceback" not in err, err
         return Done(process.returncode, out, err)
+
+    def unsized(self) -> None:
+        """Let the manifest say nothing of sizes and digests."""
+        path = self.folder / "manifest.json"
+        document = json.loads(path.read_text())
+        document["tiny"]["files"] = {"onnx/model.onnx": {"size": 20 << 30}}
+        path.write_text(json.dumps(document))
 
     def names(self) -> set[str]:
         """Final names that are there, each proven here to be right."""
@@ -298,3 +316,104 @@ def wait_for(what: Callable[[], bool]) -> None:
     while not what():
         assert time.monotonic() < until, "it never came"
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize("to", ["2>&-", "2>/dev/full"])
+def test_an_exit_code_does_not_depend_on_who_reads_stderr(fallback: Shell, to: str) -> None:
+    """Closed or full: the files are had, and what goes wrong has its code."""
+    assert (fallback("sync", to=to).code, fallback.names()) == (0, ALL)
+    assert fallback("sync", "no such model", to=to).code == 2
+
+
+def test_a_storage_failure_hides_no_other_failure(fallback: Shell, world: World) -> None:
+    """Exit 3 for the disk; the file that nobody could serve is named with its reasons all the same."""
+    world.add("*", Status(404))
+    (fallback.models_dir / "org/tiny/config.json").mkdir(parents=True)
+    done = fallback("sync")
+    assert done.code == 3
+    assert "1 file(s) could not be kept" in done.err
+    assert done.err.count("not there (404)") == 5
+    assert "0 of 2 files right" in done.err
+
+
+def test_a_host_that_is_two_sources_is_asked_as_both(fallback: Shell, world: World) -> None:
+    """P5: a gateway and HuggingFace behind one address, as behind a proxy of a company's."""
+    gateway = world.gateways[0]
+    done = fallback("sync", FALLBACK_GATEWAYS=gateway, FALLBACK_HF_ENDPOINT=gateway)
+    assert (done.code, fallback.names()) == (0, ALL)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("command", [("verify",), ("verify", "--repair"), ("sync",)])
+def test_a_signal_ends_hashing_at_once(
+    fallback: Shell, command: tuple[str, ...], number: signal.Signals
+) -> None:
+    """Of a file that takes many seconds; nothing is renamed."""
+    large = fallback.models_dir / "org/tiny/onnx/model.onnx"
+    large.parent.mkdir(parents=True)
+    with large.open("wb") as stream:
+        stream.truncate(20 << 30)  # a hole: it takes no room
+    fallback.unsized()
+    process = fallback.start(*command, FALLBACK_UNSAFE_ALLOW_MISSING_SHA256="1")
+    time.sleep(1.5)
+    process.send_signal(number)
+    done = fallback.end(process, timeout=PROMPT_S)
+    assert done.code == 128 + number
+    assert large.stat().st_size == 20 << 30
+    assert not list(large.parent.glob("*.bak"))
+
+
+def test_a_deadline_ends_hashing(fallback: Shell) -> None:
+    """P4."""
+    large = fallback.models_dir / "org/tiny/onnx/model.onnx"
+    large.parent.mkdir(parents=True)
+    with large.open("wb") as stream:
+        stream.truncate(20 << 30)
+    fallback.unsized()
+    began = time.monotonic()
+    done = fallback("sync", "--deadline", "1", FALLBACK_UNSAFE_ALLOW_MISSING_SHA256="1")
+    assert time.monotonic() - began < 1 + 1 + 1  # and the interpreter's start
+    assert done.code == 1
+    assert "the deadline has passed" in done.err
+
+
+def test_a_reset_that_failed_says_so(fallback: Shell) -> None:
+    """And one that did not leaves nothing in the copy either."""
+    assert fallback("sync", "-q").code == 0
+    assert json.loads((fallback.models_dir / ".metrics.json").read_text())
+    assert fallback("metrics", "reset").code == 0
+    assert json.loads((fallback.models_dir / ".metrics.json").read_text()) == []
+    assert fallback("sync", "-q").code == 0
+    (fallback.models_dir / ".fallback/state.sqlite3").chmod(0o444)
+    with contextlib.closing(sqlite3.connect(fallback.models_dir / ".fallback/state.sqlite3")) as locked:
+        locked.execute("BEGIN EXCLUSIVE")
+        done = fallback("metrics", "reset")
+    assert (done.code, "ok" in done.out) == (3, False)
+
+
+def test_junk_in_the_state_database_fails_nothing(fallback: Shell) -> None:
+    """P11: whoever wrote it there."""
+    assert fallback("sync", "-q").code == 0
+    with contextlib.closing(sqlite3.connect(fallback.models_dir / ".fallback/state.sqlite3")) as db, db:
+        db.execute("UPDATE attempts SET error_message = x'ff00', gateway = x'ff'")
+        db.execute("UPDATE verified SET verified_at = 'abc', layer = x'ff'")
+    assert fallback("sync", "-q").code == 0
+    assert fallback("status", "--json").code == 0
+    assert fallback("metrics", "records").code == 0
+    assert fallback.names() == ALL
+
+
+def test_a_name_that_is_no_text_is_a_name(fallback: Shell, world: World) -> None:
+    """POSIX: any bytes but / and NUL."""
+    [_, file] = world.manifest()["tiny"]["files"].items()
+    cid = world.manifest()["tiny"]["ipfs"]["cid"]
+    url = f"{world.gateways[0]}/ipfs/{cid}/{file[0]}"
+    done = fallback("get", url, "--sha256", file[1]["sha256"], "-o", os.fsdecode(b"\xff.bin"))
+    assert (done.code, len(list(fallback.folder.glob("*.bin")))) == (0, 1)
+
+
+def test_no_more_open_files_is_nobody_s_fault_but_ours(fallback: Shell) -> None:
+    done = fallback("sync", "--jobs", "64", limit="unlimited && ulimit -n 13")
+    assert done.code == 3
+    assert "Too many open files" in done.err
+    assert "cooling" not in fallback("sources").out
