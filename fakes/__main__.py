@@ -30,10 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         scenario = find_scenario(options.scenario)
         manifest = json.loads(options.manifest.read_text()) if options.manifest else None
-        catalogue = Catalogue(manifest, size=options.size)
+        world = World(Catalogue(manifest, size=options.size), scenario=scenario, https=options.https)
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    _serve(World(catalogue, scenario=scenario), as_json=options.json)
+    _serve(world, as_json=options.json)
     return 0
 
 
@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--manifest", type=Path, metavar="FILE", help="what to serve, in the shape of models.json"
     )
+    up.add_argument("--https", action="store_true", help="speak TLS, with a CA made for this world")
     up.add_argument("--json", action="store_true", help="one line: urls, control, manifest, environment")
     commands.add_parser("list", help="print the catalogue of faults")
     return parser

@@ -64,9 +64,9 @@ class _Control:
     async def play_scenario(self, request: Request) -> Response:
         try:
             scenario = scenario_from_dict(json.loads(await request.body()))
-        except ValueError as error:  # of JSON, of Unicode, of a scenario
+            await asyncio.to_thread(self._world.play, scenario)
+        except ValueError as error:  # of JSON, of Unicode, of a scenario, of what this world can play
             return _refused(str(error))
-        await asyncio.to_thread(self._world.play, scenario)
         return JSONResponse(scenario.to_dict())
 
 

@@ -8,23 +8,21 @@ the same port (the fault "refused"), and its shutdown waits for answers that a f
 from __future__ import annotations
 
 import asyncio
-import functools
-import socket
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import uvicorn
 from uvicorn.server import ServerState
 
-from fakes.wire import Connection
+from fakes.port import LOOPBACK, Port
+from fakes.wire import Connection, Door
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from fakes.wire import Accept
+    from fakes.certificates import Certificates
 
 T = TypeVar("T")
-LOOPBACK = "127.0.0.1"
 _PATIENCE_S = 2  # for answers to notice that their connection is gone, before they are cancelled
 _KEEP_ALIVE_S = (
     75  # nginx's default; longer than a client's pause between files, so that it is never the surprise
@@ -32,21 +30,24 @@ _KEEP_ALIVE_S = (
 
 
 class Listener:
-    """One server: a port of its own that stays its own, whether anybody listens there or not."""
+    """One server: a port of its own that stays its own, whether anybody listens there or not.
 
-    def __init__(self, name: str, send_buffer: int | None = None) -> None:
+    With `certificates` it speaks TLS, and its URL says so.
+    """
+
+    def __init__(
+        self, name: str, send_buffer: int | None = None, certificates: Certificates | None = None
+    ) -> None:
         self.name = name
-        self._send_buffer = send_buffer
-        # Bound but not listening: connects are refused, and no one else can be given the port meanwhile.
-        self._claim = _bound(0)
-        self.port = int(self._claim.getsockname()[1])
-        self.url = f"http://{LOOPBACK}:{self.port}"
+        self._send_buffer, self._certificates = send_buffer, certificates
+        self._port = Port(send_buffer)
+        self.port = self._port.number
+        self.url = f"{'https' if certificates else 'http'}://{LOOPBACK}:{self.port}"
         self._state = ServerState()
-        self._server: asyncio.Server | None = None
 
-    def serve(self, app: Callable[..., Any], on_accept: Accept = lambda _wire: None) -> None:
-        """Say which ASGI application answers here; `open` begins."""
-        config = uvicorn.Config(
+    def serve(self, app: Callable[..., Any], door: Door | None = None) -> None:
+        """Say which ASGI application answers here, and what comes before; `open` begins."""
+        self._config = uvicorn.Config(
             app,
             ws="none",
             lifespan="off",
@@ -55,26 +56,26 @@ class Listener:
             proxy_headers=False,
             timeout_keep_alive=_KEEP_ALIVE_S,
         )
-        config.load()
-        self._protocol = functools.partial(
-            Connection, on_accept, self._send_buffer, config=config, server_state=self._state, app_state={}
+        self._config.load()
+        self._door = door or Door()
+
+    def _connection(self) -> Connection:
+        return Connection(
+            self._door,
+            send_buffer=self._send_buffer,
+            certificates=self._certificates,
+            config=self._config,
+            server_state=self._state,
+            app_state={},
         )
 
     async def open(self) -> None:
         """Listen."""
-        if self._server is None:
-            sock = _bound(self.port)
-            if self._send_buffer is not None:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._send_buffer)
-            self._server = await asyncio.get_running_loop().create_server(
-                self._protocol, sock=sock, backlog=512
-            )
+        await self._port.open(self._connection)
 
     async def shut(self) -> None:
         """Listen no more: connects are refused, and open connections are reset, as when a process dies."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        self._port.close()
         for connection in list(self._state.connections):
             assert isinstance(connection, Connection)
             connection.drop()
@@ -87,7 +88,7 @@ class Listener:
             _, late = await asyncio.wait(tasks, timeout=_PATIENCE_S)
             for task in late:
                 task.cancel()
-        self._claim.close()
+        self._port.release()
 
 
 class Host:
@@ -126,15 +127,3 @@ async def turns(count: int = 5) -> None:
     # From a byte arriving to the journal entry it completes are three turns: the reader, the event, the task.
     for _ in range(count):
         await asyncio.sleep(0)
-
-
-def _bound(port: int) -> socket.socket:
-    """A socket bound to loopback; two may share a port as long as one of them listens at most (socket(7), SO_REUSEADDR)."""
-    sock = socket.socket()
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((LOOPBACK, port))
-    except OSError:
-        sock.close()
-        raise
-    return sock

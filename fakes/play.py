@@ -10,8 +10,9 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from fakes.answer import Request
-from fakes.steps import Close, Hold, Pause, Reset
-from fakes.wire import WIRE
+from fakes.steps import Close, Cut, Hold, Pause, Reset
+from fakes.tls import Handshake
+from fakes.wire import WIRE, Door
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from fakes.wire import Wire
 
 
-class Fake:
+class Fake(Door):
     """One server: a site, the rules that spoil it, and the journal."""
 
     def __init__(self, name: str, site: Serve, rules: Rules, journal: Journal) -> None:
@@ -36,7 +37,7 @@ class Fake:
         wire: Wire = scope["extensions"][WIRE]
         request = await _request(self._name, scope, receive, wire)
         faults = self._rules.due(self._name, request.method, request.path)
-        record = self._journal.open(request, tuple(fault.name for fault in faults))
+        record = self._open(request, faults)
         try:
             answer = spoiled(self._site, faults)(request)
         except Exception:  # uvicorn reports it and sends a 500
@@ -44,14 +45,28 @@ class Fake:
             raise
         await play(answer, request, wire, record)
 
-    def on_accept(self, wire: Wire) -> Coroutine[Any, Any, None] | None:
+    def accept(self, wire: Wire) -> Coroutine[Any, Any, None] | None:
         """What happens to a connection before its first request, if a fault says that something does."""
-        faults = self._rules.due_on_accept(self._name)
+        faults = self._rules.due_on("accept", self._name)
         if not faults:
             return None
         request = Request(self._name, method="", path="", client=wire.client)
-        record = self._journal.open(request, tuple(fault.name for fault in faults))
+        record = self._open(request, faults)
         return play(spoiled(self._site, faults)(request), request, wire, record)
+
+    def handshake(self, client: str) -> Handshake:
+        """The TLS handshake, as the faults that are due there make it."""
+        faults = self._rules.due_on("handshake", self._name)
+        if not faults:
+            return Handshake()
+        record = self._open(Request(self._name, method="", path="", client=client), faults)
+        handshake = Handshake(ended=record.ended)
+        for fault in faults:
+            handshake = fault.handshake(handshake)
+        return handshake
+
+    def _open(self, request: Request, faults: Sequence[Fault]) -> Record:
+        return self._journal.open(request, tuple(fault.name for fault in faults))
 
 
 def spoiled(site: Serve, faults: Sequence[Fault]) -> Serve:
@@ -114,6 +129,9 @@ async def _play(
             case Close():
                 wire.finish(keep_alive=False)
                 return "closed" if before else "truncated"
+            case Cut():
+                wire.cut()
+                return "truncated"
             case _:
                 await wire.write(step, sent)
         if wire.gone:

@@ -41,7 +41,7 @@ class Rule:
         counted = (self.first, self.after, self.nth, self.probability) != (None, None, None, None)
         if self.fault.level == "server" and (at_requests or counted):
             raise ValueError(f"{self.fault.name} is about a whole server: it takes no path, method or count")
-        if self.fault.level == "accept" and at_requests:
+        if self.fault.level != "request" and at_requests:
             raise ValueError(f"{self.fault.name} comes before any request: it takes no path or method")
         if min(self.first or 0, self.after or 0) < 0 or (self.nth is not None and self.nth < 1):
             raise ValueError("first and after count from 0, nth from 1")
@@ -146,13 +146,9 @@ class Rules:
         """The faults that strike this request, in order; asking counts it."""
         return self._due("request", server, method, path)
 
-    def due_on_accept(self, server: str) -> list[Fault]:
-        """The faults that strike a connection to this server before its first request; asking counts it."""
-        return self._due("accept", server, "", "")
-
-    def is_refused(self, server: str) -> bool:
-        """Whether this server is closed altogether."""
-        return bool(self._due("server", server, "", ""))
+    def due_on(self, level: Level, server: str) -> list[Fault]:
+        """The faults of that level that strike this server, or a connection to it; asking counts it."""
+        return self._due(level, server, "", "")
 
     def _due(self, level: Level, server: str, method: str, path: str) -> list[Fault]:
         with self._lock:

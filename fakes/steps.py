@@ -1,7 +1,7 @@
 """What a fake does on a connection, step by step: bytes to send, and what else there is to do instead of sending.
 
 A body is an iterable of steps, made as it is played. The functions here bend such an iterable and know nothing of HTTP.
-None of them looks behind a Hold, Reset or Close: the one who plays the steps stops there.
+None of them looks behind a Hold, Reset, Close or Cut: the one who plays the steps stops there.
 """
 
 from __future__ import annotations
@@ -37,11 +37,16 @@ class Reset:
 
 @dataclass(frozen=True)
 class Close:
-    """End the connection with a FIN."""
+    """End the connection with a FIN; over TLS, after a goodbye."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """End the connection with a FIN and, over TLS, no goodbye (close_notify)."""
 
 
 Data = bytes | memoryview
-Step = Data | Pause | Hold | Reset | Close
+Step = Data | Pause | Hold | Reset | Close | Cut
 Steps = Iterable[Step]
 
 

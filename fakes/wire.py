@@ -2,7 +2,7 @@
 
 `Connection` is uvicorn's httptools protocol; for each request it puts a `Wire` into `scope["extensions"][WIRE]`. An
 application may ignore it and answer by ASGI, or write whatever bytes it likes. The connection can also be taken before
-any request was read (`on_accept`). `fakes.host` listens; nothing here decides what is sent.
+any request was read (`Door`). `fakes.host` listens; nothing here decides what is sent.
 """
 
 from __future__ import annotations
@@ -17,26 +17,44 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from fakes.tls import Handshake, Tls
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-    Accept = Callable[["Wire"], Coroutine[Any, Any, None] | None]
+    from fakes.certificates import Certificates
 
 WIRE = "fakes.wire"
 _PORTION = 1 << 20  # bytes a write, at most
 _FLUSH_S = 1.0  # how long a RST waits for what was sent before it; a client that does not read gets less
 
 
-class Connection(HttpToolsProtocol):
-    """One connection. `on_accept` may return a coroutine, which then has the connection, and no request is read."""
+class Door:
+    """What becomes of a connection before its first request; here: nothing out of the ordinary."""
 
-    def __init__(self, on_accept: Accept, send_buffer: int | None, **options: Any) -> None:
+    def accept(self, wire: Wire) -> Coroutine[Any, Any, None] | None:
+        """Take the connection as soon as it is there, before TLS; then no request is read."""
+        del wire
+        return None
+
+    def handshake(self, client: str) -> Handshake:
+        """How the TLS handshake goes, where TLS is spoken."""
+        del client
+        return Handshake()
+
+
+class Connection(HttpToolsProtocol):
+    """One connection, over TLS if there are certificates. The door says what comes before a request is read."""
+
+    def __init__(
+        self, door: Door, *, send_buffer: int | None, certificates: Certificates | None, **options: Any
+    ) -> None:
         super().__init__(**options)
         # Where the kernel takes little at a time, give it little: what is with us when a client leaves goes uncounted.
         self.portion = send_buffer or _PORTION
-        self._on_accept = on_accept
+        self._door, self._certificates = door, certificates
         self._taken = False
         self.gone = asyncio.Event()
         self.dropped = False
@@ -44,13 +62,20 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it
         """Write straight through: what asyncio still holds back is not sent, and the journal must know."""
         super().connection_made(transport)
+        self.below = transport
         transport.set_write_buffer_limits(high=0)
-        taker = self._on_accept(Wire(self, None))
+        wire = Wire(self, None)
+        taker = self._door.accept(wire)
         if taker is not None:
             self._taken = True
             task = self.loop.create_task(taker)
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
+        elif self._certificates is not None:
+            Tls(transport, self, self._certificates, self._door.handshake(wire.client), self._secured)
+
+    def _secured(self, tls: Tls) -> None:
+        self.transport, self.scheme = tls, "https"
 
     def data_received(self, data: bytes) -> None:
         """Read a request, unless somebody has taken the connection: then nobody listens."""
@@ -117,18 +142,25 @@ class Wire:
             waiting = transport.get_write_buffer_size()
             if self.gone:
                 return
-            sent(len(part) - waiting)
+            # Over TLS, what waits is longer than what was to be sent.
+            taken = max(0, len(part) - waiting)
+            sent(taken)
             if waiting:
                 await self._connection.flow.drain()
                 if self.gone:
                     return
-                sent(waiting)
+                sent(len(part) - taken)
 
     async def wait(self, seconds: float | None = None) -> None:
         """Do nothing for so long (None: for ever), or until the connection is over."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._connection.gone.wait()
+
+    def cut(self) -> None:
+        """End with a FIN and no goodbye of TLS; without TLS that is how every connection ends."""
+        self._connection.below.close()
+        self.finish(keep_alive=False)
 
     async def reset(self) -> None:
         """End with a RST, after the client's kernel has everything sent so far (if it takes it within a second)."""

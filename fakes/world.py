@@ -14,6 +14,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from fakes.access import Access
@@ -30,14 +32,18 @@ from fakes.rules import Rule, Rules
 from fakes.scenarios import Scenario, shipped
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from types import TracebackType
 
     from fakes.access import Missing
     from fakes.answer import Serve
     from fakes.catalogue import Size
+    from fakes.certificates import Certificates
     from fakes.faults import Fault
     from fakes.gateway import Mode
+
+_CA_VARIABLES = ("FALLBACK_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
+"""By which this engine, requests, OpenSSL (with httpx and others) and curl are told whom to believe."""
 
 
 class World:
@@ -49,7 +55,8 @@ class World:
 
     `token` is the Hub's one good token, without which it gives no file of the `gated` repositories; `renamed` maps a
     repository's old names to the new ones; `anonymous_missing` is "401" for a Hub that tells nobody without a token
-    what is not there (see `fakes.access`). `hub_quota` is how many requests it answers a client in `hub_window_s`
+    what is not there (see `fakes.access`). With `https` every server speaks TLS, and `ca` is the certificate (PEM) of the
+    CA that signed for them, made for this world and gone with it. `hub_quota` is how many requests it answers a client in `hub_window_s`
     (None: any number). `gateway_modes` says by name which gateways serve blocks alone or redirect to subdomains.
     """
 
@@ -70,6 +77,7 @@ class World:
         hub_quota: int | None = None,
         hub_window_s: float = 300,
         gateway_modes: Mapping[str, Mode] | None = None,
+        https: bool = False,
     ) -> None:
         self.catalogue = manifest if isinstance(manifest, Catalogue) else Catalogue(manifest, size=size)
         self._scenario = scenario if isinstance(scenario, Scenario) else shipped(scenario or "healthy")
@@ -77,6 +85,8 @@ class World:
         self._send_buffer, self._url_ttl_s, self._page_size = send_buffer, url_ttl_s, page_size
         self._access = Access(token, frozenset(gated), dict(renamed or {}), anonymous_missing)
         self._quota = hub_quota, hub_window_s
+        self._https = https
+        self._check(self._scenario.rules)
         self._modes = dict(gateway_modes or {})
         unknown = sorted(set(self._modes) - set(self._names))
         if unknown:
@@ -87,6 +97,8 @@ class World:
             self._host = Host()
             opened.callback(self._host.close)
             self.journal = Journal(self._host.settle)
+            self._certificates = self._make_certificates(opened) if self._https else None
+            self.ca = self._certificates and self._certificates.ca
             self._rules, self._turn = Rules(self._apply), asyncio.Lock()
             self._listeners = {name: self._listener(name, opened) for name in (*self._names, "hub", "cdn")}
             self.urls = {name: listener.url for name, listener in self._listeners.items()}
@@ -94,7 +106,7 @@ class World:
             self.hub, self.cdn = self.urls["hub"], self.urls["cdn"]
             for name, site in self._sites().items():
                 fake = Fake(name, site, self._rules, self.journal)
-                self._listeners[name].serve(fake, fake.on_accept)
+                self._listeners[name].serve(fake, fake)
             self.play(self._scenario)
             self.control = self._start_control(opened)
             self._opened = opened.pop_all()
@@ -106,9 +118,16 @@ class World:
         self._opened.close()
 
     def _listener(self, name: str, opened: contextlib.ExitStack) -> Listener:
-        listener = Listener(name, self._send_buffer)
+        certificates = None if name == "control" else self._certificates
+        listener = Listener(name, self._send_buffer, certificates)
         opened.callback(lambda: self._host.call(listener.end()))
         return listener
+
+    def _make_certificates(self, opened: contextlib.ExitStack) -> Certificates:
+        # Here, so that a world without https needs no cryptography.
+        from fakes.certificates import Certificates  # noqa: PLC0415
+
+        return Certificates(Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="fakes-ca-"))))
 
     def _start_control(self, opened: contextlib.ExitStack) -> str:
         listener = self._listener("control", opened)
@@ -138,11 +157,12 @@ class World:
 
     def environment(self) -> dict[str, str]:
         """The environment that points the engine, and HuggingFace's own client, at this world."""
-        return {
+        told = {
             "FALLBACK_GATEWAYS": ",".join(self.gateways),
             "FALLBACK_HF_ENDPOINT": self.hub,
             "HF_ENDPOINT": self.hub,
         }
+        return told | (dict.fromkeys(_CA_VARIABLES, str(self.ca)) if self.ca else {})
 
     def add(
         self,
@@ -158,7 +178,9 @@ class World:
         after: int | None = None,
     ) -> int:
         """From now on, play this fault where the aim says (see `fakes.rules`); returns an id for `remove`."""
-        return self._rules.add(Rule(server, fault, path, method, first, nth, probability, seed, after))
+        rule = Rule(server, fault, path, method, first, nth, probability, seed, after)
+        self._check([rule])
+        return self._rules.add(rule)
 
     def remove(self, number: int) -> None:
         """Stop playing the fault of that id; KeyError if there is none."""
@@ -169,13 +191,19 @@ class World:
         self.play(shipped("healthy"))
 
     def play(self, scenario: Scenario) -> None:
-        """Replace every rule by those of the scenario."""
+        """Replace every rule by those of the scenario; ValueError if this world cannot play one of them."""
+        self._check(scenario.rules)
         self._scenario = scenario
         self._rules.replace(scenario.rules)
 
     def scenario(self) -> Scenario:
         """The rules in force, by the name of what was last played."""
         return dataclasses.replace(self._scenario, rules=tuple(self._rules.rules().values()))
+
+    def _check(self, rules: Iterable[Rule]) -> None:
+        tls = sorted({rule.fault.name for rule in rules if rule.fault.group == "tls"})
+        if tls and not self._https:
+            raise ValueError(f"{', '.join(tls)}: needs a world with https")
 
     def _apply(self) -> None:
         self._host.call(self._open_and_shut())
@@ -185,4 +213,4 @@ class World:
         async with self._turn:
             for name in self.urls:
                 listener = self._listeners[name]
-                await (listener.shut() if self._rules.is_refused(name) else listener.open())
+                await (listener.shut() if self._rules.due_on("server", name) else listener.open())

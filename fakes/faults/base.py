@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fakes.answer import Answer, Request, Serve
+    from fakes.tls import Handshake
 
-Level = Literal["request", "accept", "server"]
+Level = Literal["request", "accept", "handshake", "server"]
 
 FAULTS: dict[str, type[Fault]] = {}
 
@@ -27,7 +28,8 @@ FAULTS: dict[str, type[Fault]] = {}
 class Fault:
     """One thing a fake does wrong.
 
-    `level` says when it strikes: at a request, when a connection is accepted, or on the whole server at once.
+    `level` says when it strikes: at a request, when a connection is accepted, in its TLS handshake, or on the whole
+    server at once.
     """
 
     name: ClassVar[str]
@@ -45,6 +47,10 @@ class Fault:
 
     def answer(self, request: Request, serve: Serve) -> Answer:
         """Answer the request, wrongly; `serve` is the site, with the faults before this one around it."""
+        raise NotImplementedError
+
+    def handshake(self, handshake: Handshake) -> Handshake:
+        """For a fault of that level: make the TLS handshake wrong, as the faults before this one left it."""
         raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:

@@ -64,9 +64,9 @@ def test_levels_are_asked_apart() -> None:
     rules = Rules()
     rules.add(Rule("gateway1", Refused()))
     rules.add(Rule("gateway2", AcceptReset(), first=1))
-    assert (rules.is_refused("gateway1"), rules.is_refused("gateway2")) == (True, False)
-    assert rules.due_on_accept("gateway2") == [AcceptReset()]
-    assert rules.due_on_accept("gateway2") == []
+    assert (rules.due_on("server", "gateway1"), rules.due_on("server", "gateway2")) == ([Refused()], [])
+    assert rules.due_on("accept", "gateway2") == [AcceptReset()]
+    assert rules.due_on("accept", "gateway2") == []
 
 
 def test_removing_and_replacing() -> None:
