@@ -27,7 +27,7 @@ e2e: $(READY) ## the main job, offline: 13 files, 492 MB, through healthy and fa
 	$(BIN)/python -m tests.e2e
 
 test: $(READY) ## unit and flow tests, with branch coverage
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(BIN)/python -m pytest --cov --cov-report=term --numprocesses 3 --dist worksteal
 
 clients: $(READY) $(OLD_HUB) ## huggingface_hub (newest and old), curl, wget, aria2c and pooch against the fakes
 	$(BIN)/python -m pytest tests/clients

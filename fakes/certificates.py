@@ -7,7 +7,7 @@ which OpenSSL reads it from a file.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ssl
 import threading
 from typing import TYPE_CHECKING, Literal
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Shown = Literal["good", "self-signed", "unknown-ca", "wrong-host", "only-common-name", "expired", "not-yet"]
 _NAMES = (LOOPBACK, "localhost")
 _ELSEWHERE = "other.example"
-_DAY = datetime.timedelta(days=1)
+_DAY = dt.timedelta(days=1)
 
 
 class Certificates:
@@ -43,7 +43,7 @@ class Certificates:
             return self._contexts[shown]
 
     def _issue(self, shown: Shown) -> trustme.LeafCert:
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         match shown:
             case "good":
                 return self._authority.issue_cert(*_NAMES)

@@ -98,7 +98,7 @@ class World:
             opened.callback(self._host.close)
             self.journal = Journal(self._host.settle)
             self._certificates = self._make_certificates(opened) if self._https else None
-            self.ca = self._certificates and self._certificates.ca
+            self.ca = self._certificates.ca if self._certificates else None
             self._rules, self._turn = Rules(self._apply), asyncio.Lock()
             self._listeners = {name: self._listener(name, opened) for name in (*self._names, "hub", "cdn")}
             self.urls = {name: listener.url for name, listener in self._listeners.items()}

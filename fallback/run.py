@@ -197,6 +197,7 @@ class _Network:
                     timeout_s=self._settings.timeout_s,
                     connections=self._settings.jobs,
                     stop=self._stop.is_set,
+                    ca_bundle=self._settings.ca_bundle,
                     is_public=(lambda _address: False) if anywhere else is_public,
                 )
             return self._transport

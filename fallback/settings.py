@@ -73,6 +73,9 @@ class Settings:
     preferred_layer: Literal["ipfs", "huggingface"] = _set(
         "ipfs", "layer", "layer to try first: ipfs or huggingface"
     )
+    ca_bundle: Path | None = _set(
+        None, "certificates", "CAs to believe (PEM); default: those of REQUESTS_CA_BUNDLE, else certifi's"
+    )
     offline: bool = _set(False, "flag", "request nothing")  # noqa: FBT003 - a default
     gateway_attempts: int = _set(2, "count", "attempts of a file at one gateway", low=1)
     hub_attempts: int = _set(3, "count", "attempts of a file at HuggingFace or a mirror", low=1)
@@ -185,7 +188,7 @@ def _from_toml(path: Path, problems: Problems) -> dict[str, tuple[Any, str]]:
     given = _only_known(document, str(path), problems)
     for name, (value, origin) in given.items():
         relative = isinstance(value, str) and value and not value.startswith("~")
-        if relative and _fields()[name].metadata["unit"] == "path":
+        if relative and _fields()[name].metadata["unit"] in {"path", "certificates"}:
             given[name] = (str(path.parent / value), origin)
     return given
 

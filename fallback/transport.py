@@ -28,6 +28,7 @@ from fallback.watchdog import WATCHDOG, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
     from types import TracebackType
 
     from fallback.exchange import Request
@@ -133,10 +134,12 @@ class Transport:
         timeout_s: float,
         connections: int,
         stop: Callable[[], bool],
+        ca_bundle: Path | None = None,
         is_public: Callable[[str], bool] = is_public,
     ) -> None:
         self._connect_s, self._quiet_s, self._stop = connect_timeout_s, timeout_s, stop
         self._is_public = is_public
+        self._verify = True if ca_bundle is None else str(ca_bundle)
         self._session = _Session()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.headers.clear()
@@ -190,7 +193,12 @@ class Transport:
     def _send(self, request: Request, watch: Watch) -> Answer:
         with under(watch):
             response = self._session.get(
-                request.url, headers=request.headers(), stream=True, allow_redirects=False, timeout=None
+                request.url,
+                headers=request.headers(),
+                stream=True,
+                allow_redirects=False,
+                timeout=None,
+                verify=self._verify,
             )
         headers = {name.lower(): value for name, value in response.headers.items()}
         if watch.killed:  # where a head was cut off looks like its end

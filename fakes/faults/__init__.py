@@ -101,6 +101,7 @@ from fakes.faults.tls import (
 )
 
 __all__ = [
+    "FAULTS",
     "AcceptClose",
     "AcceptReset",
     "AcceptSilent",
@@ -122,7 +123,6 @@ __all__ = [
     "Endless",
     "Expired",
     "ExpiredSignature",
-    "FAULTS",
     "Fault",
     "Garbage",
     "GoodStart",

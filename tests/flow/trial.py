@@ -57,12 +57,13 @@ class Case:
 
     number: int
     id: str
+    group: str
     fault: Fault
 
 
 def _cases() -> dict[str, Case]:
     found = [
-        Case(row.number, f"{row.number}-{row.name}{f'-{way}' if way > 1 else ''}", fault)
+        Case(row.number, f"{row.number}-{row.name}{f'-{way}' if way > 1 else ''}", row.group, fault)
         for row in rows().values()
         for way, fault in enumerate(row.plays, start=1)
     ]
@@ -90,7 +91,11 @@ class Row:
 def trial(case: Case, *, second_source: bool) -> Row:
     """Get one file of 3 MB from a source with this fault, into an empty folder."""
     fault, server = case.fault, AT_THE_HUB.get(case.fault.name, "gateway1")
-    with World(MODELS, size="full", gateways=2) as world, tempfile.TemporaryDirectory() as folder:
+    https = case.group == "tls"
+    with (
+        World(MODELS, size="full", gateways=2, https=https) as world,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         if fault.group == "range" or fault.name in OF_RANGES:
             world.add("gateway1", Truncate(offset=CUT_AT), first=1)
         world.add(server, fault)
@@ -126,6 +131,7 @@ def _settings(world: World, folder: Path, *, at_the_hub: bool, second_source: bo
         models_dir=folder / "models",
         gateways=(*bad, *good),
         hf_endpoint=world.hub if at_the_hub else NOBODY,
+        ca_bundle=world.ca,
         preferred_layer="huggingface" if at_the_hub else "ipfs",
         timeout_s=TIMEOUT_S,
         connect_timeout_s=TIMEOUT_S,

@@ -30,8 +30,6 @@ RAW = tuple(sorted((TESTS / "unit/fakes").glob("test_*.py")))
 FLOW = (*sorted((TESTS / "flow").glob("test_*.py")), TESTS / "unit/fallback/test_transport.py")
 
 PENDING = {
-    **dict.fromkeys((9, 10, 11, 12, 13), "TLS is not played yet"),
-    14: "TLS is not played yet: there is no https to redirect from",
     **dict.fromkeys((59, 88), "a fault of a proxy, and there is none yet"),
     113: "about the engine's own server, which does not exist yet",
 }

@@ -244,6 +244,8 @@ URL_OF = f"https://me:{SECRET}@host"
         ),
         ({"FALLBACK_MODELS_DIR": "a\0b"}, None, {}, "models_dir: 'a\\x00b' is not a path"),
         ({}, None, {"models_dir": ""}, "models_dir: '' is not a path (flag)"),
+        ({}, None, {"ca_bundle": "/absent.pem"}, "ca_bundle: /absent.pem cannot be read: No such file"),
+        ({"FALLBACK_CA_BUNDLE": "/dev/null"}, None, {}, "ca_bundle: /dev/null holds no certificates as PEM"),
         (
             {},
             None,
