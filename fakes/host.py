@@ -15,6 +15,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from fakes.port import LOOPBACK, Port
+from fakes.proxy import Proxy
 from fakes.wire import Connection, Door
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ _KEEP_ALIVE_S = (
 class Listener:
     """One server: a port of its own that stays its own, whether anybody listens there or not.
 
-    With `certificates` it speaks TLS, and its URL says so.
+    With `certificates` it speaks TLS, and its URL says so. With a network in front (`open`), connections go by a proxy to
+    a second port that nobody is told of.
     """
 
     def __init__(
@@ -40,10 +42,11 @@ class Listener:
     ) -> None:
         self.name = name
         self._send_buffer, self._certificates = send_buffer, certificates
-        self._port = Port(send_buffer)
+        self._port, self._inner = Port(send_buffer), Port(send_buffer)
         self.port = self._port.number
         self.url = f"{'https' if certificates else 'http'}://{LOOPBACK}:{self.port}"
         self._state = ServerState()
+        self._has_network = False
 
     def serve(self, app: Callable[..., Any], door: Door | None = None) -> None:
         """Say which ASGI application answers here, and what comes before; `open` begins."""
@@ -58,6 +61,7 @@ class Listener:
         )
         self._config.load()
         self._door = door or Door()
+        self._proxy = Proxy(LOOPBACK, self._inner.number, self._door.passage)
 
     def _connection(self) -> Connection:
         return Connection(
@@ -69,26 +73,43 @@ class Listener:
             app_state={},
         )
 
-    async def open(self) -> None:
-        """Listen."""
-        await self._port.open(self._connection)
+    async def open(self, *, network: bool = False) -> None:
+        """Listen, with the network's faults in front or without; connections of the other kind end with their answer."""
+        if network is not self._has_network:
+            self._port.close()
+            for connection in self._connections():
+                connection.shutdown()
+            self._has_network = network
+        if network:
+            await self._inner.open(self._connection)
+        await self._port.open(self._proxy.protocol if network else self._connection)
 
     async def shut(self) -> None:
         """Listen no more: connects are refused, and open connections are reset, as when a process dies."""
         self._port.close()
-        for connection in list(self._state.connections):
-            assert isinstance(connection, Connection)
+        self._inner.close()
+        for connection in self._connections():
             connection.drop()
 
-    async def end(self) -> None:
-        """Shut, wait for every task to notice, and give the port back."""
+    async def deafen(self) -> None:
+        """Answer connects no more; open connections are reset."""
         await self.shut()
+        await self._port.deafen()
+
+    async def end(self) -> None:
+        """Shut, wait for every task to notice, and give the ports back."""
+        await self.shut()
+        await self._proxy.end()
         tasks = list(self._state.tasks)
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=_PATIENCE_S)
             for task in late:
                 task.cancel()
         self._port.release()
+        self._inner.release()
+
+    def _connections(self) -> list[Connection]:
+        return [each for each in self._state.connections if isinstance(each, Connection)]
 
 
 class Host:

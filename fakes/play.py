@@ -10,6 +10,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from fakes.answer import Request
+from fakes.proxy import Passage
 from fakes.steps import Close, Cut, Hold, Pause, Reset
 from fakes.tls import Handshake
 from fakes.wire import WIRE, Door
@@ -59,11 +60,19 @@ class Fake(Door):
         faults = self._rules.due_on("handshake", self._name)
         if not faults:
             return Handshake()
-        record = self._open(Request(self._name, method="", path="", client=client), faults)
-        handshake = Handshake(ended=record.ended)
+        handshake = Handshake(ended=self._open_before(client, faults).ended)
         for fault in faults:
             handshake = fault.handshake(handshake)
         return handshake
+
+    def passage(self, client: str) -> Passage:
+        """What the faults of the network that are due there do to a connection."""
+        faults = self._rules.due_on("network", self._name)
+        return Passage(faults, self._open_before(client, faults).ended) if faults else Passage()
+
+    def _open_before(self, client: str, faults: Sequence[Fault]) -> Record:
+        """An entry for what happens before a request is read."""
+        return self._open(Request(self._name, method="", path="", client=client), faults)
 
     def _open(self, request: Request, faults: Sequence[Fault]) -> Record:
         return self._journal.open(request, tuple(fault.name for fault in faults))

@@ -12,12 +12,12 @@ import contextlib
 import itertools
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 
     from fakes.faults import Fault
 
@@ -33,7 +33,9 @@ class Chunk:
 
     def parts(self, cuts: Iterable[int]) -> Iterator[Chunk]:
         """The chunk in pieces, cut at these places, in order; places behind its end cut nothing."""
-        for start, end in itertools.pairwise((0, *(cut for cut in cuts if cut < len(self.data)), len(self.data))):
+        for start, end in itertools.pairwise(
+            (0, *(cut for cut in cuts if cut < len(self.data)), len(self.data))
+        ):
             yield Chunk(self.data[start:end], self.at)
 
 
@@ -59,11 +61,9 @@ class Line:
         """The loop's clock, in seconds; a chunk's `at` is on it."""
         return asyncio.get_running_loop().time()
 
-    async def wait(self, seconds: float | None) -> None:
-        """Let time pass; None: until the connection is given up."""
-        if seconds is None:
-            await asyncio.get_running_loop().create_future()
-        elif seconds > 0:
+    async def wait(self, seconds: float) -> None:
+        """Let time pass; a time that is past needs none."""
+        if seconds > 0:
             await asyncio.sleep(seconds)
 
     def ended(self, how: str) -> None:
@@ -112,7 +112,7 @@ class Proxy:
         client, port, *_ = writer.get_extra_info("peername") or ("", 0)
         passage = self.passage(f"{client}:{port}")
         line = Line(writer, passage.ended)
-        with contextlib.suppress(OSError):  # either side may leave at any time
+        try:
             to_reader, to_writer = await asyncio.open_connection(self.host, self.port, limit=_CHUNK)
             try:
                 await _both(
@@ -121,13 +121,15 @@ class Proxy:
                 )
             finally:
                 to_writer.transport.abort()
+        except OSError:  # whoever of the two has left, the other is told in the same way
+            line.reset()
         line.ended("complete")
         writer.close()
 
 
-async def _both(upstream: asyncio._CoroutineLike[None], downstream: asyncio._CoroutineLike[None]) -> None:
+async def _both(upstream: Coroutine[Any, Any, None], downstream: Coroutine[Any, Any, None]) -> None:
     """Until the server's side is through: a client may stop sending and go on listening, not the reverse."""
-    sending = asyncio.ensure_future(upstream)
+    sending = asyncio.create_task(upstream)
     try:
         await downstream
     finally:

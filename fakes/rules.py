@@ -150,6 +150,12 @@ class Rules:
         """The faults of that level that strike this server, or a connection to it; asking counts it."""
         return self._due(level, server, "", "")
 
+    def strike_on(self, level: Level, server: str) -> bool:
+        """Whether any rule of that level is aimed at this server; asking counts nothing."""
+        return any(
+            rule.fault.level == level and rule.matches(server, "", "") for rule in self.rules().values()
+        )
+
     def _due(self, level: Level, server: str, method: str, path: str) -> list[Fault]:
         with self._lock:
             # A list first: every rule counts the request, also one behind a rule that struck.

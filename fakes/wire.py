@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from fakes.proxy import Passage
 from fakes.tls import Handshake, Tls
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ class Door:
         """How the TLS handshake goes, where TLS is spoken."""
         del client
         return Handshake()
+
+    def passage(self, client: str) -> Passage:
+        """What the network does to a connection, where there are faults of the network."""
+        del client
+        return Passage()
 
 
 class Connection(HttpToolsProtocol):

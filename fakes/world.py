@@ -22,6 +22,7 @@ from fakes.access import Access
 from fakes.catalogue import Catalogue
 from fakes.cdn import Cdn
 from fakes.control import control
+from fakes.faults.connect import Blackhole
 from fakes.gateway import Gateway
 from fakes.host import Host, Listener
 from fakes.hub import Hub
@@ -213,4 +214,10 @@ class World:
         async with self._turn:
             for name in self.urls:
                 listener = self._listeners[name]
-                await (listener.shut() if self._rules.due_on("server", name) else listener.open())
+                match self._rules.due_on("server", name):
+                    case []:
+                        await listener.open(network=self._rules.strike_on("network", name))
+                    case [*_, Blackhole()]:
+                        await listener.deafen()
+                    case _:
+                        await listener.shut()

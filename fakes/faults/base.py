@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from fakes.answer import Answer, Request, Serve
+    from fakes.proxy import Chunk, Line, Stream
     from fakes.tls import Handshake
 
-Level = Literal["request", "accept", "handshake", "server"]
+Level = Literal["request", "accept", "handshake", "network", "server"]
 
 FAULTS: dict[str, type[Fault]] = {}
 
@@ -28,8 +29,8 @@ FAULTS: dict[str, type[Fault]] = {}
 class Fault:
     """One thing a fake does wrong.
 
-    `level` says when it strikes: at a request, when a connection is accepted, in its TLS handshake, or on the whole
-    server at once.
+    `level` says where it strikes: at a request, when a connection is accepted, in its TLS handshake, on the network in
+    front of the server (connections made from then on), or on the whole server at once.
     """
 
     name: ClassVar[str]
@@ -51,6 +52,10 @@ class Fault:
 
     def handshake(self, handshake: Handshake) -> Handshake:
         """For a fault of that level: make the TLS handshake wrong, as the faults before this one left it."""
+        raise NotImplementedError
+
+    def pipe(self, stream: Stream, line: Line) -> AsyncIterator[Chunk]:
+        """For a fault of the network: what goes out of a connection's stream, from what comes in."""
         raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:

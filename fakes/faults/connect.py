@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 class Refused(Fault, name="refused", numbers=(1,), group="connect", level="server"):
     """The port is closed, and opens again, the same, when the fault goes; open connections are reset at once."""
 
-    def answer(self, request: Request, serve: Serve) -> Answer:
-        """A request that was under way when the server went: reset."""
-        del request, serve
-        return Answer(before=(steps.Reset(),))
+
+@dataclass(frozen=True)
+class Blackhole(Fault, name="blackhole", numbers=(2,), group="connect", level="server"):
+    """No connection request is answered, as behind a firewall that drops them; open connections are reset at once."""
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from fakes.faults.base import Fault
+from fakes.proxy import Chunk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from fakes.proxy import Chunk, Line, Stream
+    from fakes.proxy import Line, Stream
 
 Direction = Literal["downstream", "upstream"]
 _AHEAD = 256  # chunks on their way at once while each is delayed: 16 MiB
@@ -45,7 +46,7 @@ class Latency(Fault, name="latency", numbers=(60,), group="network", level="netw
         reading = asyncio.create_task(read())
         try:
             while (chunk := await under_way.get()) is not None:
-                late = self.latency + random.uniform(-self.jitter, self.jitter)  # noqa: S311 - no secret
+                late = self.latency + random.uniform(-self.jitter, self.jitter)
                 await line.wait(chunk.at + late / 1000 - line.now())
                 yield chunk
             await reading
@@ -100,12 +101,13 @@ class Timeout(Fault, name="timeout", numbers=(7,), group="network", level="netwo
     stream: Direction = "downstream"
 
     async def pipe(self, stream: Stream, line: Line) -> AsyncIterator[Chunk]:
-        """Silence."""
-        del stream
+        """What comes in is thrown away, so its sender counts it as sent; when that ends, so does this."""
         line.ended("held" if self.timeout == 0 else "truncated")
-        await line.wait(self.timeout / 1000 or None)
-        for nothing in ():
-            yield nothing
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.timeout / 1000 or None):
+                async for _chunk in stream:
+                    pass
+        yield Chunk(b"", line.now())
 
 
 @dataclass(frozen=True)
@@ -120,8 +122,8 @@ class ResetPeer(Fault, name="reset_peer", numbers=(6,), group="network", level="
         async for _chunk in stream:
             await line.wait(self.timeout / 1000)
             line.reset()
-            return
-            yield  # a generator, though it never gives
+            break
+        yield Chunk(b"", line.now())
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ class Slicer(Fault, name="slicer", numbers=(56,), group="network", level="networ
     def _cuts(self, length: int) -> Iterator[int]:
         place = 0
         while True:
-            place += self.average_size + random.randint(-self.size_variation, self.size_variation)  # noqa: S311 - no secret
+            place += self.average_size + random.randint(-self.size_variation, self.size_variation)
             if place >= length:
                 return
             yield place
