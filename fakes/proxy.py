@@ -61,9 +61,11 @@ class Line:
         """The loop's clock, in seconds; a chunk's `at` is on it."""
         return asyncio.get_running_loop().time()
 
-    async def wait(self, seconds: float) -> None:
-        """Let time pass; a time that is past needs none."""
-        if seconds > 0:
+    async def wait(self, seconds: float | None) -> None:
+        """Let time pass (None: until the connection is given up); a time that is past needs none."""
+        if seconds is None:
+            await asyncio.get_running_loop().create_future()
+        elif seconds > 0:
             await asyncio.sleep(seconds)
 
     def ended(self, how: str) -> None:
@@ -115,7 +117,7 @@ class Proxy:
         try:
             to_reader, to_writer = await asyncio.open_connection(self.host, self.port, limit=_CHUNK)
             try:
-                await _both(
+                await _first(
                     _pass(reader, to_writer, _of(passage, "upstream"), line),
                     _pass(to_reader, writer, _of(passage, "downstream"), line),
                 )
@@ -123,19 +125,22 @@ class Proxy:
                 to_writer.transport.abort()
         except OSError:  # whoever of the two has left, the other is told in the same way
             line.reset()
-        line.ended("complete")
-        writer.close()
+        finally:
+            line.ended("complete")
+            writer.close()
 
 
-async def _both(upstream: Coroutine[Any, Any, None], downstream: Coroutine[Any, Any, None]) -> None:
-    """Until the server's side is through: a client may stop sending and go on listening, not the reverse."""
-    sending = asyncio.create_task(upstream)
+async def _first(*streams: Coroutine[Any, Any, None]) -> None:
+    """Until one of them ends: a client that stops sending has left, as for the servers behind."""
+    tasks = [asyncio.create_task(stream) for stream in streams]
     try:
-        await downstream
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        sending.cancel()
-        with contextlib.suppress(asyncio.CancelledError, OSError):
-            await sending
+        for task in tasks:
+            task.cancel()
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
 
 
 async def _pass(
@@ -147,8 +152,6 @@ async def _pass(
     async for chunk in stream:
         writer.write(chunk.data)
         await writer.drain()
-    if writer.can_write_eof():
-        writer.write_eof()
 
 
 async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[Chunk]:

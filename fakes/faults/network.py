@@ -8,7 +8,6 @@ what goes out of it; `fakes.proxy` has the connections.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -36,24 +35,27 @@ class Latency(Fault, name="latency", numbers=(60,), group="network", level="netw
 
     async def pipe(self, stream: Stream, line: Line) -> AsyncIterator[Chunk]:
         """Let others follow while one is under way."""
-        under_way: asyncio.Queue[Chunk | None] = asyncio.Queue(_AHEAD)
+        under_way: asyncio.Queue[Chunk | OSError | None] = asyncio.Queue(_AHEAD)
 
         async def read() -> None:
-            async for chunk in stream:
-                await under_way.put(chunk)
-            await under_way.put(None)
+            try:
+                async for chunk in stream:
+                    await under_way.put(chunk)
+            except OSError as error:
+                await under_way.put(error)
+            else:
+                await under_way.put(None)
 
         reading = asyncio.create_task(read())
         try:
             while (chunk := await under_way.get()) is not None:
+                if isinstance(chunk, OSError):
+                    raise chunk
                 late = self.latency + random.uniform(-self.jitter, self.jitter)
                 await line.wait(chunk.at + late / 1000 - line.now())
                 yield chunk
-            await reading
         finally:
             reading.cancel()
-            with contextlib.suppress(asyncio.CancelledError, OSError):
-                await reading
 
 
 @dataclass(frozen=True)
@@ -101,12 +103,10 @@ class Timeout(Fault, name="timeout", numbers=(7,), group="network", level="netwo
     stream: Direction = "downstream"
 
     async def pipe(self, stream: Stream, line: Line) -> AsyncIterator[Chunk]:
-        """What comes in is thrown away, so its sender counts it as sent; when that ends, so does this."""
+        """What comes in is not even read, so its sender soon gets rid of no more."""
+        del stream
         line.ended("held" if self.timeout == 0 else "truncated")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.timeout / 1000 or None):
-                async for _chunk in stream:
-                    pass
+        await line.wait(self.timeout / 1000 or None)
         yield Chunk(b"", line.now())
 
 

@@ -30,7 +30,7 @@ RAW = tuple(sorted((TESTS / "unit/fakes").glob("test_*.py")))
 FLOW = (*sorted((TESTS / "flow").glob("test_*.py")), TESTS / "unit/fallback/test_transport.py")
 
 PENDING = {
-    **dict.fromkeys((59, 88), "a fault of a proxy, and there is none yet"),
+    88: "about a proxy for HTTP, and there is none yet",
     113: "about the engine's own server, which does not exist yet",
 }
 """Rows that lack something, and why. This list only ever becomes shorter."""
