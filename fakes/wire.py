@@ -89,10 +89,15 @@ class Connection(HttpToolsProtocol):
             super().data_received(data)
 
     def on_headers_complete(self) -> None:
-        """Hand the wire over with the request."""
+        """Hand the wire over with the request; a proxy's CONNECT asks for /host:port."""
+        if self.parser.get_method() == b"CONNECT":
+            self.url = b"/" + self.url
         # uvicorn starts the application as a task, so this still comes before its first line.
         super().on_headers_complete()
         self.scope["extensions"] = {WIRE: Wire(self, self.cycle)}  # type: ignore[dict-item]  # an object, not options
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """A CONNECT is answered like any request; uvicorn would warn of a WebSocket library."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wake everyone who waits on this connection."""

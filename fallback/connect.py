@@ -175,7 +175,12 @@ class _Watched(HTTPConnection):
     _fresh = False
 
     def _new_conn(self) -> socket.socket:
-        return connect(self._dns_host, self.port or self.default_port, _current.watch)
+        try:
+            return connect(self._dns_host, self.port or self.default_port, _current.watch)
+        except Failed as failed:
+            if self.proxy is None:
+                raise
+            raise Failed(Unreachable(f"the proxy: {failed.outcome.reason}")) from failed
 
     def connect(self) -> None:
         super().connect()

@@ -22,6 +22,7 @@ from fallback.outcome import (
     Retired,
     Throttled,
     Unavailable,
+    Unreachable,
 )
 
 if TYPE_CHECKING:
@@ -264,6 +265,8 @@ def _refusal(source: Source, head: Head, now: float) -> Outcome:
         return source.denied(head)
     if status == 500 and any(text in head.excerpt for text in NO_NODE):
         return NotHere("not there (500, no such node)")
+    if status == 407:
+        return Unreachable("the proxy wants a user name and a password (407)", lasting=True)
     if status >= 500 or status in {408, 425}:
         return Unavailable(f"the server failed ({status})")
     return Malformed(f"status {status} where 200 or 206 was due")

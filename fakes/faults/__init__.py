@@ -86,6 +86,7 @@ from fakes.faults.ranged import (
 )
 from fakes.faults.status import (
     ExpiredSignature,
+    ProxyAuth,
     RateLimited,
     Redirect,
     RedirectLoop,
@@ -162,6 +163,7 @@ __all__ = [
     "OtherSize",
     "OtherTotal",
     "PartAs200",
+    "ProxyAuth",
     "RangeIgnored",
     "RangeRefused",
     "RangeUnasked",

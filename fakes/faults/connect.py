@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Refused(Fault, name="refused", numbers=(1,), group="connect", level="server"):
+class Refused(Fault, name="refused", numbers=(1, 88), group="connect", level="server"):
     """The port is closed, and opens again, the same, when the fault goes; open connections are reset at once."""
 
 

@@ -50,6 +50,17 @@ class Status(Fault, name="status", numbers=(15, 16, 17, 18, 19, 20, 21, 22, 23, 
 
 
 @dataclass(frozen=True)
+class ProxyAuth(Fault, name="proxy-auth", numbers=(88,), group="status"):
+    """407 to a client that takes this server for its proxy: a password is wanted."""
+
+    def answer(self, request: Request, serve: Serve) -> Answer:
+        """RFC 9110 section 15.5.8: with the challenge."""
+        del request, serve
+        challenge = {"Proxy-Authenticate": 'Basic realm="fakes"'}
+        return text_answer(407, "a user name and a password, please\n", challenge)
+
+
+@dataclass(frozen=True)
 class RateLimited(Fault, name="rate-limited", numbers=(18,), group="status"):
     """429 of the Hub, which says when to come back in RateLimit alone: nothing left (r=0), `seconds` to go (t)."""
 

@@ -597,3 +597,25 @@ class TestComposing:
             thread.join()
         assert heard.count(content) == 100
         assert heard.count(content[:20_000]) == 100
+
+
+class TestProxies:
+    @pytest.mark.fault(88)
+    @pytest.mark.parametrize("target", ["http://x.invalid/ipfs/a", "x.invalid:443"])
+    def test_407_to_either_way_of_asking_a_proxy(self, world: World, target: str) -> None:
+        """RFC 9110 section 15.5.8: with a challenge."""
+        world.add("gateway1", faults.ProxyAuth())
+        method = "GET" if target.startswith("http") else "CONNECT"
+        parts = urlsplit(world.gateways[0])
+        with socket.create_connection((parts.hostname, parts.port), timeout=5) as sock:
+            sock.sendall(f"{method} {target} HTTP/1.1\r\nHost: x.invalid\r\n\r\n".encode())
+            heard = sock.recv(1 << 16)
+        assert heard.startswith(b"HTTP/1.1 407 ")
+        assert b'\r\nProxy-Authenticate: Basic realm="fakes"\r\n' in heard
+
+    @pytest.mark.fault(88)
+    def test_or_it_is_dead(self, world: World) -> None:
+        world.add("gateway1", faults.Refused())
+        parts = urlsplit(world.gateways[0])
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((parts.hostname, parts.port), timeout=5)

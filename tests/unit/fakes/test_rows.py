@@ -30,12 +30,11 @@ RAW = tuple(sorted((TESTS / "unit/fakes").glob("test_*.py")))
 FLOW = (*sorted((TESTS / "flow").glob("test_*.py")), TESTS / "unit/fallback/test_transport.py")
 
 PENDING = {
-    88: "about a proxy for HTTP, and there is none yet",
     113: "about the engine's own server, which does not exist yet",
 }
 """Rows that lack something, and why. This list only ever becomes shorter."""
 
-MORE_THAN_A_TRIAL = {14, 15, 54, 66, 68, 107, 108, 110}
+MORE_THAN_A_TRIAL = {14, 15, 54, 66, 68, 88, 107, 108, 110}
 """Rows of a protocol, an nth request, many sources, many clients, or what is remembered: they need a test of their own."""
 
 
