@@ -1,5 +1,9 @@
 """The control API of a world, for those who drive it from another process. It is no fake: it is never spoiled or kept.
 
+    GET    /                                a page for people: servers, rules, the end of the journal
+    GET    /faults                          the rules in force by their ids, each a fault and its aim
+    POST   /faults                          put one more into force: 201 and {"id": ...}
+    DELETE /faults/{id}                     and out of it
     GET    /journal?server=&path=&method=   the entries, in order of arrival (globs as in `Journal.select`)
     DELETE /journal                         forget them
     GET    /scenario                        the rules in force
@@ -14,10 +18,12 @@ import json
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from fakes.rules import rule_from_dict
 from fakes.scenarios import scenario_from_dict
+from fakes.status_page import page
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -30,6 +36,10 @@ def control(world: World) -> Starlette:
     api = _Control(world)
     return Starlette(
         routes=[
+            Route("/", api.page, methods=["GET"]),
+            Route("/faults", api.read_rules, methods=["GET"]),
+            Route("/faults", api.add_rule, methods=["POST"]),
+            Route("/faults/{id:int}", api.remove_rule, methods=["DELETE"]),
             Route("/journal", api.read_journal, methods=["GET"]),
             Route("/journal", api.clear_journal, methods=["DELETE"]),
             Route("/scenario", api.read_scenario, methods=["GET"]),
@@ -43,6 +53,29 @@ class _Control:
 
     def __init__(self, world: World) -> None:
         self._world = world
+
+    async def page(self, _request: Request) -> Response:
+        entries = await asyncio.to_thread(self._world.journal.entries)
+        return HTMLResponse(page(self._world.urls, self._world.scenario().name, self._world.rules(), entries))
+
+    async def read_rules(self, _request: Request) -> Response:
+        return JSONResponse({number: rule.to_dict() for number, rule in self._world.rules().items()})
+
+    async def add_rule(self, request: Request) -> Response:
+        try:
+            rule = rule_from_dict(json.loads(await request.body()))
+            number = await asyncio.to_thread(self._world.add_rule, rule)
+        except ValueError as error:  # as below
+            return _refused(str(error))
+        return JSONResponse({"id": number}, status_code=201)
+
+    async def remove_rule(self, request: Request) -> Response:
+        number = request.path_params["id"]
+        try:
+            await asyncio.to_thread(self._world.remove, number)
+        except KeyError:
+            return _refused(f"no rule has the id {number}", 404)
+        return Response(status_code=204)
 
     async def read_journal(self, request: Request) -> Response:
         known = {"server", "path", "method"}
@@ -70,5 +103,5 @@ class _Control:
         return JSONResponse(scenario.to_dict())
 
 
-def _refused(why: str) -> Response:
-    return JSONResponse({"error": why}, status_code=400)
+def _refused(why: str, status: int = 400) -> Response:
+    return JSONResponse({"error": why}, status_code=status)

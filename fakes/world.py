@@ -179,9 +179,16 @@ class World:
         after: int | None = None,
     ) -> int:
         """From now on, play this fault where the aim says (see `fakes.rules`); returns an id for `remove`."""
-        rule = Rule(server, fault, path, method, first, nth, probability, seed, after)
+        return self.add_rule(Rule(server, fault, path, method, first, nth, probability, seed, after))
+
+    def add_rule(self, rule: Rule) -> int:
+        """The same, with fault and aim in one; ValueError if this world cannot play it."""
         self._check([rule])
         return self._rules.add(rule)
+
+    def rules(self) -> dict[int, Rule]:
+        """The rules in force, by their ids."""
+        return self._rules.rules()
 
     def remove(self, number: int) -> None:
         """Stop playing the fault of that id; KeyError if there is none."""
@@ -199,7 +206,7 @@ class World:
 
     def scenario(self) -> Scenario:
         """The rules in force, by the name of what was last played."""
-        return dataclasses.replace(self._scenario, rules=tuple(self._rules.rules().values()))
+        return dataclasses.replace(self._scenario, rules=tuple(self.rules().values()))
 
     def _check(self, rules: Iterable[Rule]) -> None:
         tls = sorted({rule.fault.name for rule in rules if rule.fault.group == "tls"})

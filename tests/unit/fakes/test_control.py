@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
+from fakes.faults import Status
 from fakes.scenarios import SCENARIOS, shipped
 
 if TYPE_CHECKING:
@@ -43,6 +45,62 @@ def test_a_scenario_is_in_force_when_the_answer_comes(world: World, big: str, ta
             talk(big)
         requests.put(url, json={"name": "healthy"}, timeout=5)
         assert talk(big).status == 200
+
+
+def test_faults_one_by_one(world: World, big: str, talk: Talk) -> None:
+    url = f"{world.control}/faults"
+    rule = {"server": "gateway1", "path": "*.bin", "fault": {"name": "status", "status": 418}}
+    answer = requests.post(url, json=rule, timeout=5)
+    assert answer.status_code == 201
+    number = answer.json()["id"]
+    assert talk(big).status == 418
+    [listed] = requests.get(url, timeout=5).json().items()
+    assert listed[0] == str(number)
+    assert listed[1]["fault"].items() >= rule["fault"].items()  # type: ignore[attr-defined]  # a dictionary of both
+    assert requests.delete(f"{url}/{number}", timeout=5).status_code == 204
+    assert talk(big).status == 200
+    assert requests.delete(f"{url}/{number}", timeout=5).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ({"server": "gateway1"}, '"server" and "fault"'),
+        ({"server": "gateway1", "fault": {"name": "nope"}}, "no fault is called 'nope'"),
+        ({"server": "gateway1", "fault": {"name": "expired"}}, "needs a world with https"),
+        ({"server": "gateway1", "fault": {"name": "latency"}, "path": "*.bin"}, "takes no path"),
+    ],
+)
+def test_a_fault_that_cannot_be_is_a_400(world: World, rule: dict[str, Any], says: str) -> None:
+    answer = requests.post(f"{world.control}/faults", json=rule, timeout=5)
+    assert answer.status_code == 400
+    assert says in answer.json()["error"]
+    assert requests.get(f"{world.control}/faults", timeout=5).json() == {}
+
+
+def test_the_page_shows_servers_faults_and_the_journal(world: World, big: str, talk: Talk) -> None:
+    """And whatever a client sends, it is text there."""
+    assert "None." in requests.get(world.control, timeout=5).text
+    number = world.add("gateway1", Status(status=418), first=2)
+    talk(big)
+    talk(f"{world.gateways[1]}/<script>alert(1)</script>")
+    answer = requests.get(world.control, timeout=5)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert world.gateways[0] in answer.text
+    assert re.search(
+        rf"<td class=number>{number}</td><td>gateway1</td><td>status .*418.*&quot;first&quot;: 2", answer.text
+    )
+    assert re.search("<td>gateway1</td><td>GET /ipfs/.*big one.bin</td>.*418", answer.text)
+    assert "<script>" not in answer.text
+    assert "&lt;script&gt;" in answer.text
+
+
+def test_the_page_shows_the_newest_hundred(world: World, talk: Talk) -> None:
+    for number in range(105):
+        talk(f"{world.gateways[0]}/{number}")
+    text = requests.get(world.control, timeout=5).text
+    assert "105 requests, the last 100" in text
+    assert [f"GET /{number}<" in text for number in (104, 5, 4)] == [True, True, False]
 
 
 @pytest.mark.parametrize(

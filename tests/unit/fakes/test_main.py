@@ -7,16 +7,15 @@ import re
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import IO, Any
 
 import pytest
 import requests
 
 from fakes.__main__ import main
 from fakes.faults import FAULTS
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from fakes.faults.rows import rows
 
 COMMAND = [sys.executable, "-m", "fakes"]
 
@@ -51,35 +50,83 @@ def test_up_says_where_it_is_serves_and_ends_cleanly(
 
 
 def test_up_for_people(tmp_path: Path, tiny: dict[str, Any]) -> None:
+    """What it prints can be pasted: the exports into a shell, the examples after them."""
     manifest = tmp_path / "manifest.json"
     manifest.write_text(json.dumps(tiny))
     with subprocess.Popen(
-        [*COMMAND, "up", "--manifest", str(manifest)], stdout=subprocess.PIPE, text=True
+        [*COMMAND, "up", "--manifest", str(manifest), "--size", "full"], stdout=subprocess.PIPE, text=True
     ) as program:
         assert program.stdout is not None
-        lines = [program.stdout.readline().strip() for _ in range(11)]
+        printed = _until(program.stdout, "What was asked")
+        exports = dict(re.findall(r"^export (\w+)=(.*)$", printed, re.MULTILINE))
+        served = json.loads(Path(exports["FALLBACK_MANIFEST"]).read_text())
+        example = re.findall(r"^#   curl -\w+ (\S+)$", printed, re.MULTILINE)
+        assert [requests.get(url, timeout=5).status_code for url in example] == [200, 200]
+        [control] = re.findall(r"add: (\S+)$", printed, re.MULTILINE)
+        assert requests.get(control, timeout=5).text.startswith("<!doctype html>")
         program.send_signal(signal.SIGTERM)
         assert program.wait(10) == 0
-    assert [line.split()[0] for line in lines[:7]] == [
+    assert served.keys() == tiny.keys()
+    assert re.findall(r"^(\w+) +http://127\.0\.0\.1:\d+$", printed, re.MULTILINE) == [
         *(f"gateway{number}" for number in (1, 2, 3, 4)),
         "hub",
         "cdn",
         "control",
     ]
-    assert all(re.search(r"http://127\.0\.0\.1:\d+$", line) for line in lines[:7])
-    assert [line.partition("=")[0] for line in lines[8:]] == [
-        "export FALLBACK_GATEWAYS",
-        "export FALLBACK_HF_ENDPOINT",
-        "export HF_ENDPOINT",
-    ]
+    assert set(exports) == {
+        "FALLBACK_MANIFEST",
+        "FALLBACK_MODELS_DIR",
+        "FALLBACK_GATEWAYS",
+        "FALLBACK_HF_ENDPOINT",
+        "HF_ENDPOINT",
+    }
+    assert not Path(exports["FALLBACK_MANIFEST"]).exists(), "it leaves nothing behind"
 
 
-def test_list_has_every_fault_and_its_fields(capsys: pytest.CaptureFixture[str]) -> None:
+def _until(lines: IO[str], last: str) -> str:
+    printed = ""
+    while last not in printed:
+        line = lines.readline()
+        assert line, printed
+        printed += line
+    return printed
+
+
+def test_up_with_https() -> None:
+    with subprocess.Popen(
+        [*COMMAND, "up", "--json", "--https"], stdout=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        told = json.loads(program.stdout.readline())
+        cid = told["manifest"]["whisper-base"]["ipfs"]["cid"]
+        url = f"{told['urls']['gateway1']}/ipfs/{cid}/config.json"
+        answer = requests.get(url, verify=told["environment"]["REQUESTS_CA_BUNDLE"], timeout=5)
+        program.send_signal(signal.SIGTERM)
+        assert program.wait(10) == 0
+    assert url.startswith("https://")
+    assert answer.status_code == 200
+
+
+def test_list_has_every_row_and_every_fault(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each S, R and P number of the catalogue with its name and who plays it; each fault with its fields."""
     assert main(["list"]) == 0
     printed = capsys.readouterr().out
+    for row in rows().values():
+        assert re.search(
+            rf"^ *{row.number}  {row.name} +{row.group} +{row.played_by} +.* -> ", printed, re.MULTILINE
+        )
     for fault in FAULTS.values():
-        assert re.search(rf" {fault.name} +{fault.group} ", printed)
-    assert "fields: offset, fraction, seconds" in printed
+        assert re.search(rf"^{fault.name} +{fault.level} +{re.escape(fault.what())}$", printed, re.MULTILINE)
+    assert "offset=null, fraction=0.5, seconds=null" in printed
+
+
+def test_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [row["number"] for row in listed["rows"]] == list(range(1, 114))
+    assert {fault["name"] for fault in listed["faults"]} == set(FAULTS)
+    [stall] = [fault for fault in listed["faults"] if fault["name"] == "stall"]
+    assert stall["fields"] == {"offset": "int | None", "fraction": "float", "seconds": "float | None"}
 
 
 @pytest.mark.parametrize(
