@@ -6,6 +6,7 @@ Plain HTML without a script; whoever wants it newer loads it again. Everything o
 from __future__ import annotations
 
 import json
+from fnmatch import fnmatchcase
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
     from fakes.rules import Rule
 
 _ROWS = 100  # of the journal, the newest first
+_LONG = 40  # characters of a cell that may be broken
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; margin: .5rem 0 2rem; }
 th, td { text-align: left; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #8884; vertical-align: top; }
-td { font-family: ui-monospace, monospace; font-size: 13px; overflow-wrap: anywhere; }
+td { font-family: ui-monospace, monospace; font-size: 13px; white-space: nowrap; }
+td.long { white-space: normal; overflow-wrap: anywhere; }
 td.number { text-align: right; }
 :root { color-scheme: light dark; }
 """
@@ -29,13 +32,7 @@ td.number { text-align: right; }
 def page(urls: Mapping[str, str], scenario: str, rules: Mapping[int, Rule], entries: Sequence[Entry]) -> str:
     """The whole document."""
     servers = [
-        [
-            name,
-            url,
-            ", ".join(
-                rule.fault.name for rule in rules.values() if rule.matches(name, rule.method or "", "")
-            ),
-        ]
+        [name, url, ", ".join(rule.fault.name for rule in rules.values() if fnmatchcase(name, rule.server))]
         for name, url in urls.items()
     ]
     newest = entries[: -_ROWS - 1 : -1]
@@ -91,4 +88,5 @@ def _table(heads: Iterable[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def _cell(value: Any) -> str:
-    return f"<td{' class=number' if isinstance(value, int) else ''}>{escape(str(value))}</td>"
+    kind = "number" if isinstance(value, int) else "long" if len(value) > _LONG else "short"
+    return f'<td class="{kind}">{escape(str(value))}</td>'

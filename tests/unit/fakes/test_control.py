@@ -81,16 +81,15 @@ def test_a_fault_that_cannot_be_is_a_400(world: World, rule: dict[str, Any], say
 def test_the_page_shows_servers_faults_and_the_journal(world: World, big: str, talk: Talk) -> None:
     """And whatever a client sends, it is text there."""
     assert "None." in requests.get(world.control, timeout=5).text
-    number = world.add("gateway1", Status(status=418), first=2)
+    number = world.add("gateway1", Status(status=418), path="*.bin", first=2)
     talk(big)
     talk(f"{world.gateways[1]}/<script>alert(1)</script>")
     answer = requests.get(world.control, timeout=5)
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert world.gateways[0] in answer.text
-    assert re.search(
-        rf"<td class=number>{number}</td><td>gateway1</td><td>status .*418.*&quot;first&quot;: 2", answer.text
-    )
-    assert re.search("<td>gateway1</td><td>GET /ipfs/.*big one.bin</td>.*418", answer.text)
+    cells = re.sub(r"<td[^>]*>", "<td>", answer.text)
+    assert re.search(rf"<td>{number}</td><td>gateway1</td><td>status .*418.*&quot;first&quot;: 2", cells)
+    assert re.search("<td>gateway1</td><td>GET /ipfs/.*big one.bin</td>.*418", cells)
     assert "<script>" not in answer.text
     assert "&lt;script&gt;" in answer.text
 
