@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from fakes.faults import AcceptSilent, Hang, HandshakeStall, Latency, SlowClose, Stall, Timeout
+from fakes.faults import AcceptSilent, HandshakeStall, Hang, Latency, SlowClose, Stall, Timeout
 from fakes.world import World
 
 if TYPE_CHECKING:
@@ -69,10 +69,6 @@ def test_a_hundred_stalled_connections_do_not_disturb_a_hundred_healthy_ones(fau
         digests = {hashlib.sha256(data.partition(b"\r\n\r\n")[2]).hexdigest() for data in alone + healthy}
         assert digests == {world.manifest()["tiny"]["files"]["model.onnx"]["sha256"]}
         assert len(world.journal.select("gateway1")) >= EACH
-            "held",
-            "open",
-            "client-closed",
-        }
     for sock in stalled:
         sock.close()
 
