@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from fakes.certificates import Certificates
+    from fakes.proxy import Passage
 
 T = TypeVar("T")
 _PATIENCE_S = 2  # for answers to notice that their connection is gone, before they are cancelled
@@ -46,7 +47,9 @@ class Listener:
         self.port = self._port.number
         self.url = f"{'https' if certificates else 'http'}://{LOOPBACK}:{self.port}"
         self._state = ServerState()
+        self._door = Door()
         self._has_network = False
+        self._proxy = Proxy(LOOPBACK, self._inner.number, self._passage)
 
     def serve(self, app: Callable[..., Any], door: Door | None = None) -> None:
         """Say which ASGI application answers here, and what comes before; `open` begins."""
@@ -61,7 +64,6 @@ class Listener:
         )
         self._config.load()
         self._door = door or Door()
-        self._proxy = Proxy(LOOPBACK, self._inner.number, self._door.passage)
 
     def _connection(self) -> Connection:
         return Connection(
@@ -80,6 +82,7 @@ class Listener:
             for connection in self._connections():
                 connection.shutdown()
             self._has_network = network
+            await turns(20)  # an idle client must find its connection closed: by us, then by the proxy
         if network:
             await self._inner.open(self._connection)
         await self._port.open(self._proxy.protocol if network else self._connection)
@@ -107,6 +110,9 @@ class Listener:
                 task.cancel()
         self._port.release()
         self._inner.release()
+
+    def _passage(self, client: str) -> Passage:
+        return self._door.passage(client)
 
     def _connections(self) -> list[Connection]:
         return [each for each in self._state.connections if isinstance(each, Connection)]

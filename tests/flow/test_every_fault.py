@@ -10,7 +10,7 @@ HARMLESS_ALONE = {
     "8-stale-keepalive", "26-416-smaller", "29-1xx-3", "30-no-length", "30-no-length-2", "30-no-length-3",
     "34-length-and-chunks", "38-disposition", "39-bad-header-4", "39-bad-header-5", "39-bad-header-6",
     "40-wrong-digest", "45-empty-2", "46-cut-5", "51-trailing-garbage", "51-trailing-garbage-2", "52-endless",
-    "52-endless-2", "53-corrupt-on-resume", "58-bursts", "60-latency", "70-range-ignored", "70-range-ignored-2",
+    "52-endless-2", "53-corrupt-on-resume", "57-bandwidth-2", "58-bursts", "59-slow-close", "60-latency", "60-latency-2", "70-range-ignored", "70-range-ignored-2",
     "70-range-ignored-3", "71-wrong-start", "71-wrong-start-2", "73-other-total", "74-star-total", "75-multipart",
     "77-if-range-ignored", "78-weak-etag", "79-no-etag", "80-sources-disagree-2", "85-http-1.0", "85-http-1.0-2",
     "86-header-style", "86-header-style-2", "86-header-style-3", "87-smuggled",
