@@ -21,7 +21,7 @@ from fakes.scenarios import SCENARIOS, find_scenario
 from fakes.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,17 +95,7 @@ def _as_json(world: World, environment: Mapping[str, str]) -> str:
 def _as_text(world: World, environment: Mapping[str, str]) -> str:
     servers = [f"{name:<10} {url}" for name, url in {**world.urls, "control": world.control}.items()]
     exports = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
-    model = next(iter(world.manifest().values()))
-    path = next(iter(model["files"]))
-    hub = model["huggingface"]
-    kind = "datasets/" if hub["repo_type"] == "dataset" else ""
-    inside = "/".join(part for part in (hub["path"], path) if part)
-    examples = [
-        f"curl -O {world.gateways[0]}/ipfs/{model['ipfs']['cid']}/{quote(path)}",
-        f"curl -LO {world.hub}/{kind}{hub['repo']}/resolve/{hub['revision']}/{quote(inside)}",
-        f"hf download {hub['repo']} --repo-type {hub['repo_type']}",
-        "fallback sync",
-    ]
+    examples = [*_examples(world), "fallback sync"]
     blocks = [
         servers,
         ["# For the engine, huggingface_hub and others; the folder is gone when this ends:", *exports],
@@ -113,6 +103,19 @@ def _as_text(world: World, environment: Mapping[str, str]) -> str:
         [f"# What was asked, and faults to add: {world.control}/"],
     ]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def _examples(world: World) -> Iterator[str]:
+    """Commands that get the first file of the first model."""
+    model = next(iter(world.manifest().values()))
+    hub = model.get("huggingface")
+    for path in list(model["files"])[:1]:
+        yield f"curl -O {world.gateways[0]}/ipfs/{model['ipfs']['cid']}/{quote(path)}"
+        if hub is not None:
+            kind = "datasets/" if hub.get("repo_type") == "dataset" else ""
+            inside = "/".join(part for part in (hub.get("path"), path) if part)
+            yield f"curl -LO {world.hub}/{kind}{hub['repo']}/resolve/{hub.get('revision', 'main')}/{quote(inside)}"
+            yield f"hf download {hub['repo']} --repo-type {hub.get('repo_type', 'model')}"
 
 
 def _catalogue() -> str:

@@ -15,13 +15,13 @@ import hashlib
 import importlib.resources
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from fakes.content import make_blob
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from fakes.content import Blob
@@ -59,7 +59,10 @@ class Catalogue:
     ) -> None:
         if size not in {"full", "small"}:
             raise ValueError(f"size is full or small, not {size!r}")
-        self._manifest = copy.deepcopy(dict(builtin_manifest() if manifest is None else manifest))
+        given: object = builtin_manifest() if manifest is None else manifest
+        if not isinstance(given, Mapping) or not given:
+            raise ValueError("a manifest is an object of models, and has one at least")
+        self._manifest = copy.deepcopy(dict(given))
         self._size = size
         self.models = {name: self._model(name, entry, scratch) for name, entry in self._manifest.items()}
 

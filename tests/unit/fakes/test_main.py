@@ -92,6 +92,28 @@ def _until(lines: IO[str], last: str) -> str:
     return printed
 
 
+@pytest.mark.parametrize("text", ["[]", "{}", "1", '"x"', '{"m": {"files": []}}', '{"m": 1}'])
+def test_a_manifest_that_is_none_is_wrong_usage(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "m.json").write_text(text)
+    with pytest.raises(SystemExit) as caught:
+        main(["up", "--manifest", str(tmp_path / "m.json")])
+    assert caught.value.code == 2
+    assert "model" in capsys.readouterr().err
+
+
+def test_a_model_that_is_on_no_hub_and_has_no_file(tmp_path: Path) -> None:
+    (tmp_path / "m.json").write_text('{"m": {"files": {}}, "n": {"files": {"x": {"size": 1}}}}')
+    with subprocess.Popen(
+        [*COMMAND, "up", "--manifest", str(tmp_path / "m.json")], stdout=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        assert "fallback sync" in _until(program.stdout, "What was asked")
+        program.send_signal(signal.SIGTERM)
+        assert program.wait(10) == 0
+
+
 def test_up_with_https() -> None:
     with subprocess.Popen(
         [*COMMAND, "up", "--json", "--https"], stdout=subprocess.PIPE, text=True
@@ -135,6 +157,7 @@ def test_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         (["up", "--scenario", "nope"], "no scenario is called 'nope'"),
         (["up", "--scenario", "nope.json"], "No such file"),
         (["up", "--manifest", "/nope"], "No such file"),
+        (["up", "--manifest", "/dev/null"], "Expecting value"),
         (["up", "--size", "huge"], "invalid choice"),
         ([], "required"),
     ],
