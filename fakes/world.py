@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from fakes.access import Access
+from fakes.blockstore import Blockstore
 from fakes.catalogue import Catalogue
 from fakes.cdn import Cdn
 from fakes.control import control
@@ -81,6 +82,7 @@ class World:
         https: bool = False,
     ) -> None:
         self.catalogue = manifest if isinstance(manifest, Catalogue) else Catalogue(manifest, size=size)
+        self.blocks = Blockstore()
         self._scenario = scenario if isinstance(scenario, Scenario) else shipped(scenario or "healthy")
         self._names = [f"gateway{number}" for number in range(1, gateways + 1)]
         self._send_buffer, self._url_ttl_s, self._page_size = send_buffer, url_ttl_s, page_size
