@@ -32,7 +32,7 @@ from fallback.events import (
 from fallback.exchange import host_of
 from fallback.ledger import Response
 from fallback.outcome import Corrupt, Delivered, Failed, Interrupted, Malformed, Spliced, Storage
-from fallback.plan import GiveUp, Plan, Policy, Wait
+from fallback.pursuit import pursue
 from fallback.sources import judge
 
 if TYPE_CHECKING:
@@ -110,26 +110,14 @@ def _here(wanted: Wanted, run: Run, *, mend: bool = False) -> FileResult | None:
 
 def _obtain(wanted: Wanted, run: Run) -> FileResult:
     """Follow the plan until the file is committed or the plan gives up."""
-    sources = {source.name: source for source in run.sources if source.request(wanted) is not None}
-    policy = Policy(run.settings.backoff_s, run.settings.max_wait_s, run.deadline)
-    plan = Plan.of({name: run.attempts_of(source) for name, source in sources.items()}, policy)
+    sources = [source for source in run.sources if source.request(wanted) is not None]
     partial = run.cache.partial(wanted, reserve_bytes=run.settings.reserve_bytes, over=run.over)
     work = _Work(wanted, run, partial)
     try:
-        if work.is_whole():
-            return work.completed()
-        while True:
-            run.check()
-            step = plan.next(run.clock.now(), run.health, wanted.file.sha256)
-            if isinstance(step, GiveUp):
-                raise UnavailableError(str(wanted), step.reasons)
-            if isinstance(step, Wait):
-                _wait(step, wanted, run)
-                continue
-            outcome = work.attempt(sources[step.source], step, alone=plan.alone)
-            if isinstance(outcome, Delivered):
-                return work.completed()
-            plan = plan.after(step, outcome, run.clock.now())
+        if not work.is_whole():
+            whom = wanted.model.name, wanted.file.path
+            pursue(run, sources, work.attempt, whom=whom, what=str(wanted), sha256=wanted.file.sha256)
+        return work.completed()
     finally:
         work.partial.close()
 
@@ -137,12 +125,6 @@ def _obtain(wanted: Wanted, run: Run) -> FileResult:
 def _wait_for_lock(wanted: Wanted, run: Run, seconds: float) -> None:
     reason = "it is getting this file"
     run.emit(Waiting(wanted.model.name, wanted.file.path, "another process", seconds, reason))
-
-
-def _wait(step: Wait, wanted: Wanted, run: Run) -> None:
-    seconds = max(0.0, step.until - run.clock.now())
-    run.emit(Waiting(wanted.model.name, wanted.file.path, step.source, seconds, step.reason))
-    run.stop.wait(seconds)
 
 
 @dataclass(slots=True)

@@ -18,11 +18,10 @@ from urllib.parse import quote
 
 from fallback import hub_answers
 from fallback.errors import UnavailableError
-from fallback.events import Waiting
 from fallback.exchange import Request
 from fallback.manifest import File
 from fallback.outcome import Corrupt, Delivered, Failed, Malformed
-from fallback.plan import GiveUp, Plan, Policy, Wait
+from fallback.pursuit import pursue
 from fallback.sources import judge
 
 if TYPE_CHECKING:
@@ -30,8 +29,10 @@ if TYPE_CHECKING:
 
     from fallback.hub_answers import Entry
     from fallback.manifest import HubRef
+    from fallback.outcome import Outcome
+    from fallback.plan import Try
     from fallback.run import Run
-    from fallback.sources import HuggingFace, Wanted
+    from fallback.sources import HuggingFace, Source, Wanted
     from fallback.transport import Answer
 
 T = TypeVar("T")
@@ -107,31 +108,23 @@ class HubApi:
 
     def _ask(self, ref: HubRef, what: str, url: str, read: Callable[[Answer], T], *, file: File = _JSON) -> T:
         """Follow the plan until `read` can make something of an answer."""
-        run, hub = self._run, self._hub
+        run, found = self._run, list[T]()
         if run.settings.offline:
             raise UnavailableError(what, [("network", "offline is set, nothing was requested")])
-        policy = Policy(run.settings.backoff_s, run.settings.max_wait_s, run.deadline)
-        plan = Plan.of({hub.name: run.attempts_of(hub)}, policy)
-        while True:
-            run.check()
-            step = plan.next(run.clock.now(), run.health)
-            if isinstance(step, GiveUp):
-                raise UnavailableError(what, step.reasons)
-            if isinstance(step, Wait):
-                seconds = max(0.0, step.until - run.clock.now())
-                run.emit(Waiting(ref.repo, file.path, step.source, seconds, f"{what}: {step.reason}"))
-                run.stop.wait(seconds)
-                continue
+
+        def attempt(source: Source, step: Try, *, alone: bool) -> Outcome:  # noqa: ARG001 - there is one way to ask
             began = run.clock.now()
+            outcome: Outcome = Delivered("answered")
             try:
-                value = self._exchange(ref, url, read, file)
+                found.append(self._exchange(ref, url, read, file))
             except Failed as failed:
                 run.check()
-                run.note(hub, failed.outcome, began, None)
-                plan = plan.after(step, failed.outcome, run.clock.now())
-            else:
-                run.note(hub, Delivered("answered"), began, None)
-                return value
+                outcome = failed.outcome
+            run.note(source, outcome, began, None)
+            return outcome
+
+        pursue(run, [self._hub], attempt, whom=(ref.repo, what), what=what)
+        return found[0]
 
     def _exchange(self, ref: HubRef, url: str, read: Callable[[Answer], T], file: File) -> T:
         run, request = self._run, Request(url, token=self._hub.token)

@@ -36,6 +36,7 @@ ORDER = [
     "transport",
     "metrics",
     "run",
+    "pursuit",
     "download",
     "engine",
     "hub_answers",

@@ -392,7 +392,7 @@ def test_a_pause_is_told_and_is_as_long_as_asked_for(
         assert HubApi(run, hub).commit(REF) == COMMIT
     assert 0.15 < time.monotonic() - began < 3
     (wait,) = [event for event in told if isinstance(event, Waiting)]
-    assert "revision main of org/tiny: 429" in wait.reason
+    assert (wait.path, wait.reason) == ("revision main of org/tiny", "429, asks to wait 3600 s")
 
 
 def test_a_hang_ends(httpserver: HTTPServer, api: HubApi) -> None:
