@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fallback.author import manifest_from_dir, manifest_from_hub
-    from fallback.download import FileResult
     from fallback.engine import FileFailure, Summary, fetch, load_manifest, sync
     from fallback.errors import (
         ConfigError,
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from fallback.merge import add_to_manifest
     from fallback.report import Checked, check_files
     from fallback.settings import Settings
+    from fallback.work import FileResult
 
 __all__ = [
     "Checked",
@@ -65,7 +65,7 @@ __all__ = [
 
 _HOMES = {
     **dict.fromkeys(["manifest_from_dir", "manifest_from_hub"], "author"),
-    "FileResult": "download",
+    "FileResult": "work",
     **dict.fromkeys(["FileFailure", "Summary", "fetch", "load_manifest", "sync"], "engine"),
     **dict.fromkeys([name for name in __all__ if name.endswith("Error")], "errors"),
     **dict.fromkeys(["Event", "Observer", "as_json", "engine_progress"], "events"),

@@ -102,6 +102,7 @@ def adopt(target: Path, file: File, *, quiet_s: float, over: Callable[[], bool])
             partial = partial.copied()
         if partial is not None:
             if partial.rehash(over):
+                partial.inherited = partial.size
                 return partial
             partial.close()
     return None

@@ -17,13 +17,14 @@ import shutil
 import stat
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from fallback import adoption, durable
 from fallback.errors import StorageError, VerificationError, storage
+from fallback.manifest import CHUNK_BYTES
 from fallback.names import BAK, LEDGER, PARTIAL
 from fallback.partial import Partial
 from fallback.state.verified import Row
@@ -35,8 +36,11 @@ if TYPE_CHECKING:
 
     from filelock import BaseFileLock
 
+    from fallback.manifest import File
     from fallback.sources import Wanted
+    from fallback.state.chunks import KnownChunks
     from fallback.state.verified import Verified
+    from fallback.verify import Proof
 
 NO_FILE = "this is not a file; move it away, or let `fallback verify --repair` do so"
 STALE_S = 60.0
@@ -58,9 +62,17 @@ class Cache:
     for another folder may have files of the same names.
     """
 
-    def __init__(self, models_dir: Path, state_dir: Path, verified: Verified, *, alone: bool = False) -> None:
+    def __init__(
+        self,
+        models_dir: Path,
+        state_dir: Path,
+        verified: Verified,
+        chunks: KnownChunks,
+        *,
+        alone: bool = False,
+    ) -> None:
         self._root, self._locks = models_dir, state_dir / "locks"
-        self._verified, self._alone = verified, alone
+        self._verified, self._chunks, self._alone = verified, chunks, alone
         self._under_way: list[Partial] = []
         self._room = threading.Lock()
 
@@ -128,12 +140,12 @@ class Cache:
         with target.open("rb", buffering=0) as stream:
             before = os.fstat(stream.fileno())
             try:
-                sha256 = prove(wanted.file, stream, over)
+                proof = prove(self.listed(wanted.file), stream, over)
             except VerificationError as error:
                 self._verified.drop(self.key(wanted))
                 return Found(before, error)
             # As it was before it was read: a file that was written to meanwhile does not match its row.
-            self._vouch(wanted, before, sha256, layer="cache", source="")
+            self._vouch(wanted, before, proof, layer="cache", source="")
         return Found(before)
 
     def set_aside(self, wanted: Wanted, found: Found) -> Path | None:
@@ -183,7 +195,7 @@ class Cache:
             VerificationError: it is not the file; nothing was renamed.
             StorageError: the disk failed; the final name is as it was.
         """
-        sha256 = partial.proof.finish()
+        partial.proof.finish()
         partial.sync()
         target = self.target(wanted)
         with storage(target):
@@ -192,12 +204,21 @@ class Cache:
             about = partial.rename()
             durable.sync_folder(target.parent)
         last = partial.ledger.responses[-1]
-        self._vouch(wanted, about, sha256, layer=last.layer, source=last.source)
+        self._vouch(wanted, about, partial.proof, layer=last.layer, source=last.source)
         for other in adoption.left_of(target, wanted.file):
             if other.life == "dead":
                 _delete(other.path, other.ledger)
 
-    def _vouch(self, wanted: Wanted, about: os.stat_result, sha256: str, *, layer: str, source: str) -> None:
+    def listed(self, file: File) -> File:
+        """The file with the list of its chunks: the manifest's, or one of an earlier proof of the same bytes."""
+        if file.chunks or file.sha256 is None or (file.size or 0) <= CHUNK_BYTES:
+            return file
+        return replace(file, chunks=self._chunks.get(file.sha256, file.size or 0, CHUNK_BYTES))
+
+    def _vouch(self, wanted: Wanted, about: os.stat_result, proof: Proof, *, layer: str, source: str) -> None:
+        sha256 = proof.finish()
+        if proof.chunks:
+            self._chunks.put(sha256, proof.chunks)
         row = Row(
             size=about.st_size,
             mtime_ns=about.st_mtime_ns,

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fallback import metrics
-from fallback.download import FileResult, download
+from fallback.download import download
 from fallback.errors import SettingsError, StorageError, UnavailableError
 from fallback.events import FileFailed, RunEnded, RunStarted, Warned
 from fallback.manifest import File, Manifest, Model
 from fallback.run import running
 from fallback.settings import Settings
 from fallback.sources import Wanted, in_order, ipfs_path, mirrors
+from fallback.work import FileResult
 
 if TYPE_CHECKING:
     import threading

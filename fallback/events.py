@@ -111,6 +111,21 @@ class AttemptEnded(AttemptEvent):
     bytes_total: int | None
     seconds: float
 
+    @property
+    def ok(self) -> bool:
+        """Whether what was asked for came and was proven."""
+        return self.outcome in {"delivered", "part_delivered"}
+
+
+@dataclass(frozen=True, slots=True)
+class Blamed(FileEvent):
+    """So many chunks were proven wrong, and `source` had sent them: in this attempt, or (`earlier`) in one before."""
+
+    layer: LayerName
+    source: str
+    chunks: int
+    earlier: bool
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting(FileEvent):
@@ -175,7 +190,7 @@ def engine_progress(event: Event) -> dict[str, Any] | None:
             }
         case FileCompleted():
             return {"layer": event.layer, "status": "success"}
-        case AttemptEnded() if event.outcome != "delivered":
+        case AttemptEnded() if not event.ok:
             return _at(event) | {"attempt": event.attempt, "status": "error", "error": event.reason}
         case FileFailed():
             return {"status": "error", "error": event.error}

@@ -79,21 +79,32 @@ class Request:
     url: str
     token: str | None = field(default=None, repr=False)
     offset: int = 0
-    """Bytes that are here already."""
+    """Bytes that are not asked for: they are here already."""
+    stop: int | None = None
+    """Where what is asked for ends; None: with the file."""
     if_range: tuple[str, str] | None = None
     """An entity tag, and the host that it means something to: two hosts' tags are never of one kind."""
+    accept: str = "*/*"
 
-    def resuming(self, offset: int, etag: str | None = None, host: str = "") -> Request:
-        """This request for the bytes from `offset` on, if the file is still the one that has `etag` at `host`."""
-        return replace(self, offset=offset, if_range=(etag, host) if offset and etag else None)
+    @property
+    def is_ranged(self) -> bool:
+        """Whether it asks for a part of the file."""
+        return self.offset > 0 or self.stop is not None
+
+    def resuming(
+        self, offset: int, etag: str | None = None, host: str = "", *, stop: int | None = None
+    ) -> Request:
+        """This request for the bytes from `offset` to `stop`, if the file is still the one that has `etag` at `host`."""
+        part = replace(self, offset=offset, stop=stop)
+        return replace(part, if_range=(etag, host) if part.is_ranged and etag else None)
 
     def headers(self) -> dict[str, str]:
         """What is sent. Never a content coding: a CDN that compresses ignores Range (RFC 9110, 14.2)."""
-        headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
+        headers = {"Accept": self.accept, "Accept-Encoding": "identity"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
-        if self.offset:
-            headers["Range"] = f"bytes={self.offset}-"
+        if self.is_ranged:
+            headers["Range"] = f"bytes={self.offset}-{'' if self.stop is None else self.stop - 1}"
         if self.if_range and self.if_range[1] == host_of(self.url):
             headers["If-Range"] = self.if_range[0]
         return headers

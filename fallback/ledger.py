@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -25,13 +26,17 @@ MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response that wrote the partial from byte `start` on; `etag` is the strong entity tag that `host` gave."""
+    """A response that wrote the partial from byte `start` on; `etag` is the strong entity tag that `host` gave.
+
+    `stop`: where one ended that wrote over earlier bytes (`mending`); None: where the next begins.
+    """
 
     start: int
     layer: LayerName
     source: str
     etag: str | None = None
     host: str = ""
+    stop: int | None = None
 
 
 class Ledger:
@@ -82,6 +87,16 @@ class Ledger:
         sources = {response.source for response in self.responses}
         return sources.pop() if len(sources) == 1 else None
 
+    def writer(self, start: int, stop: int) -> str | None:
+        """The source of the one response that wrote all of these bytes; None if several did, or none is known."""
+        over = [each for each in self.responses if (each.start, each.stop) == (start, stop)]
+        if over:
+            return over[-1].source
+        appended = [each for each in self.responses if each.stop is None]
+        ends = [after.start for after in appended[1:]] + [sys.maxsize]
+        wrote = [each for each, end in zip(appended, ends, strict=False) if each.start < stop and start < end]
+        return wrote[0].source if len(wrote) == 1 else None
+
     def remove(self) -> None:
         """Delete it: its partial is gone, or has its final name."""
         with contextlib.suppress(OSError):
@@ -92,7 +107,7 @@ def _response(line: Any) -> Response:
     response = Response(**line)
     texts: tuple[Any, Any, Any] = (response.layer, response.source, response.host)
     known = texts[0] in get_args(LayerName) and isinstance(texts[1], str) and isinstance(texts[2], str)
-    if not (response.start >= 0 and known):
+    if not (response.start >= 0 and known and (response.stop is None or response.stop > response.start)):
         raise ValueError("not a response")
     if response.etag is not None and not STRONG_ETAG.fullmatch(response.etag):
         raise ValueError("not an entity tag that may be sent")

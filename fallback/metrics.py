@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fallback import durable
-from fallback.events import AttemptEnded, CacheHit, FileFailed
+from fallback.events import AttemptEnded, Blamed, CacheHit, FileFailed
 from fallback.state.attempts import Record
 
 if TYPE_CHECKING:
@@ -70,17 +70,19 @@ class Recorder:
             case CacheHit(size=size):
                 self._add(event, layer="cache", status="hit", bytes_total=size)
             case AttemptEnded(outcome=outcome):
-                failed = outcome != "delivered"
                 self._add(
                     event,
                     layer=event.layer,
                     gateway=event.source,
-                    status="error" if failed else "success",
+                    status="success" if event.ok else "error",
                     seconds=event.seconds,
                     bytes_downloaded=event.bytes_received,
                     bytes_total=event.bytes_total,
-                    error=(outcome, event.reason) if failed else None,
+                    error=None if event.ok else (outcome, event.reason),
                 )
+            case Blamed(earlier=True):
+                error = "corrupt", f"{event.chunks} chunks it had sent were proven wrong"
+                self._add(event, layer=event.layer, gateway=event.source, status="error", error=error)
             case FileFailed(error=message):
                 # Without reasons no source was at fault: this machine's disk, or nobody to ask
                 kind = "unavailable" if event.reasons else "failed"

@@ -30,6 +30,10 @@ class Delivered(Outcome):
     """The whole file arrived and was proven."""
 
 
+class PartDelivered(Outcome):
+    """The part that was asked for arrived and was proven; others are to come."""
+
+
 class NotHere(Outcome):
     """The source answers, and does not have the file: 404, 410, 451, 412, 406, 401/403 of a gateway."""
 
@@ -73,13 +77,27 @@ class Malformed(Outcome):
 
 @dataclass(frozen=True, slots=True)
 class Corrupt(Outcome):
-    """Bytes proven wrong, all of them from this source; `seen` is their SHA-256 in hex."""
+    """Bytes proven wrong that this source sent; `seen` is their SHA-256 in hex.
+
+    `others`: whom the chunks proved to have sent wrong bytes, too. `mendable`: it is known which
+    bytes are wrong, and only they are needed. `gained`: bytes that came right since it was last so.
+    """
 
     seen: str = ""
+    others: tuple[str, ...] = ()
+    mendable: bool = False
+    gained: int = 0
 
 
+@dataclass(frozen=True, slots=True)
 class Spliced(Outcome):
-    """Bytes proven wrong that more than one response wrote: nobody is blamed, the file starts anew."""
+    """Bytes proven wrong in a file that more than one response wrote, and this source is not to blame.
+
+    Without chunks nobody is, and the file starts anew; `others` and `mendable` are as for `Corrupt`.
+    """
+
+    others: tuple[str, ...] = ()
+    mendable: bool = False
 
 
 class Refused(Outcome):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from fallback.chunks import Chunks
     from fallback.ledger import Response
     from fallback.manifest import File
 
@@ -37,8 +38,8 @@ class Partial:
         self.path, self.ledger = path, ledger
         self._stream = os.fdopen(descriptor, "r+b", buffering=0)
         self.proof = Proof(file)
-        self.adopted = False
-        """Another run wrote some of it: this machine's disk may be to blame, too."""
+        self.inherited = 0
+        """Bytes that another run wrote: this machine's disk may be to blame for them, too."""
 
     @classmethod
     def fresh(cls, target: Path, file: File) -> Self:
@@ -77,14 +78,14 @@ class Partial:
         again from zero is the source to blame (DESIGN, "A partial has one writer").
         """
         several = len(self.ledger.responses) > 1 and not self.ledger.pure
-        return None if self.adopted or several else self.ledger.only()
+        return None if self.inherited or several else self.ledger.only()
 
     def reset(self, *, pure: bool = False) -> None:
         """Forget what it holds; `pure`: from now on it takes bytes of one source only."""
         with storage(self.path):
             self._stream.seek(0)
             self._stream.truncate()
-        self.proof, self.adopted = Proof(self._file), False
+        self.proof, self.inherited = Proof(self._file), 0
         self.ledger.begin(pure=pure)
 
     def write(self, data: bytes) -> None:
@@ -94,6 +95,25 @@ class Partial:
         with storage(self.path):
             while view:
                 view = view[self._stream.write(view) :]
+
+    def wrong(self, chunks: Chunks, over: Callable[[], bool]) -> Chunks:
+        """Those of `chunks` that it does not hold as they are; what was not looked at when the run is `over` counts, too."""
+        found = []
+        with storage(self.path):
+            for chunk in chunks:
+                size = chunk.stop - chunk.start
+                if over() or not chunk.is_of(os.pread(self._stream.fileno(), size, chunk.start)):
+                    found.append(chunk)
+        return tuple(found)
+
+    def patch(self, data: bytes | bytearray, response: Response) -> None:
+        """Write over what `response` has proven to be wrong; the proof of the whole must begin anew (`rehash`)."""
+        self.ledger.add(response)
+        view, at = memoryview(data), response.start
+        with storage(self.path):
+            while view:
+                count = os.pwrite(self._stream.fileno(), view, at)
+                view, at = view[count:], at + count
 
     def sync(self) -> None:
         """Bytes to the disk, before the name that vouches for them."""
@@ -131,9 +151,9 @@ class Partial:
                 self.path.rename(self.ledger.path.with_suffix(PARTIAL))
 
     def rehash(self, over: Callable[[], bool]) -> bool:
-        """Prove anew what it holds after a restart (P6); False if that is of no use, or the run is `over`."""
+        """Prove anew what it holds, as after a restart (P6); False if that is of no use, or the run is `over`."""
         buffer = memoryview(bytearray(BUFFER))
-        self.proof, self.adopted = Proof(self._file), True
+        self.proof = Proof(self._file, early=False)  # all of it is here: no byte is saved by an early end
         with storage(self.path):
             self._stream.seek(0)
             try:

@@ -31,6 +31,7 @@ from fallback.outcome import (
     Interrupted,
     Malformed,
     NotHere,
+    PartDelivered,
     Refused,
     Spliced,
     Storage,
@@ -142,7 +143,8 @@ class Plan:
         if last is not None:
             until = max(last.not_before, health.get(last.source, Health()).cooling_until)
             if until <= now:
-                return Try(last.source, last.asked + 1, from_zero=True, last_resort=True)
+                from_zero = last.from_zero or not last.corrupt
+                return Try(last.source, last.asked + 1, from_zero=from_zero, last_resort=True)
             if until - now <= self.policy.max_wait_s:
                 waits.append(Wait(last.source, until, last.reason))
         wait = min(waits, key=lambda wait: wait.until, default=None)
@@ -180,7 +182,7 @@ class Plan:
             chance,
             left=chance.left - 1,
             asked=chance.asked + 1,
-            from_zero=isinstance(outcome, Malformed | Corrupt | Spliced),
+            from_zero=_from_zero(outcome),
             reason=outcome.reason,
         )
         match outcome:
@@ -197,10 +199,17 @@ class Plan:
             case Malformed():
                 # Once more, from zero, also if it was its last attempt: only that tells a bad range from a bad source.
                 spent = replace(spent, left=1, dropped=chance.from_zero)
+            case PartDelivered():
+                return self._with((replace(chance, asked=spent.asked), *others))
             case Corrupt():
-                spent = replace(spent, corrupt=True, dropped=step.last_resort)
+                mended = outcome.mendable and outcome.gained > 0
+                left = chance.left if mended else spent.left
+                spent = replace(spent, corrupt=True, left=left, dropped=step.last_resort and not mended)
+                return self._with((*_accused(others, outcome), spent))
             case Spliced():
                 spent = replace(spent, left=max(spent.left, 1))
+                if outcome.mendable:
+                    return self._with((replace(spent, left=chance.left), *_accused(others, outcome)))
             case NotHere() | Unreachable() | RetiredOutcome() | Refused() | Storage():
                 spent = replace(spent, dropped=True)
         return self._with((*others, replace(spent, dropped=spent.dropped or step.last_resort)))
@@ -247,6 +256,24 @@ class Plan:
                 reason = f"{UNASKED}: {known[chance.source]}"
             reasons.append((chance.source, f"{reason} ({why})" if why else reason))
         return GiveUp(tuple(reasons))
+
+
+def _from_zero(outcome: Outcome) -> bool:
+    match outcome:
+        case Corrupt(mendable=mendable) | Spliced(mendable=mendable):
+            return not mendable
+        case _:
+            return isinstance(outcome, Malformed)
+
+
+def _accused(chances: tuple[Chance, ...], outcome: Corrupt | Spliced) -> tuple[Chance, ...]:
+    """The chances of others, of whom some sent wrong bytes in an earlier attempt."""
+    return tuple(
+        replace(each, corrupt=True, reason=f"it sent wrong bytes: {outcome.reason}")
+        if each.source in outcome.others
+        else each
+        for each in chances
+    )
 
 
 def _why(chance: Chance, state: Up | Cooling) -> str:

@@ -81,7 +81,7 @@ def check_files(settings: Settings, models: Sequence[str] = ()) -> list[Checked]
     manifest = load_manifest(settings)
     manifest = manifest.select(models) if models else manifest
     with _state(settings) as state, ThreadPoolExecutor(settings.jobs) as pool:
-        cache = Cache(settings.models_dir, settings.state_path, state.verified)
+        cache = Cache(settings.models_dir, settings.state_path, state.verified, state.chunks)
         wanted = [Wanted(model, file) for model, file in manifest.files()]
         stop = threading.Event()
         try:
@@ -212,7 +212,7 @@ def _files(settings: Settings, models: Sequence[str]) -> Iterator[tuple[Wanted, 
     manifest = load_manifest(settings)
     manifest = manifest.select(models) if models else manifest
     with _state(settings) as state:
-        cache = Cache(settings.models_dir, settings.state_path, state.verified)
+        cache = Cache(settings.models_dir, settings.state_path, state.verified, state.chunks)
         for model, file in manifest.files():
             cid = ipfs_path(model, file, state.cids.newest(model.name, model.type))
             yield Wanted(model, file, cid), cache, state

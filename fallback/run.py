@@ -98,7 +98,13 @@ def running(
         run = Run(
             settings=settings,
             clock=clock,
-            cache=Cache(root, settings.state_path, state.verified, alone=root != settings.models_dir),
+            cache=Cache(
+                root,
+                settings.state_path,
+                state.verified,
+                state.chunks,
+                alone=root != settings.models_dir,
+            ),
             sources=() if settings.offline else sources,
             transport=network,
             emit=teller,

@@ -87,6 +87,10 @@ class IpfsGateway:
         """By the file's CID; None if it has none."""
         return Request(f"{self.url}/ipfs/{quote(wanted.ipfs_path)}") if wanted.ipfs_path else None
 
+    def block(self, cid: str) -> Request:
+        """How to ask for one block, whatever it is a part of (ipfs/specs, trustless-gateway)."""
+        return Request(f"{self.url}/ipfs/{cid}?format=raw", accept="application/vnd.ipld.raw")
+
     def denied(self, head: Head) -> Outcome:
         """Content this gateway will not serve, such as Pinata's ERR_ID:00006 for what is not pinned there."""
         return NotHere(f"this gateway does not serve it ({head.status})")
@@ -238,7 +242,7 @@ def _promise(head: Head, file: File) -> None:
 
 def _partial(request: Request, head: Head, file: File) -> int:
     part = head.content_range
-    if not request.offset:
+    if not request.is_ranged:
         raise Failed(Malformed("206 though no range was asked for"))
     if head.media_type == "multipart/byteranges" or part is None:
         raise Failed(Malformed("206 without a readable Content-Range"))

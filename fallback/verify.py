@@ -2,8 +2,9 @@
 
 A `Proof` follows the bytes as they arrive, so that proving costs no second reading. Exclusions: it
 does not open, name or delete anything (`cache`), does not know where bytes came from (`download`),
-and does not accept part of a file. Where a manifest lists chunks, the first one is proven on the
-way, for a wrong file to be refused after a MiB.
+and does not accept part of a file. Where the file's chunks are known, the first one is proven on the
+way, for a wrong file to be refused after a MiB; where not, they are listed on the way, for the next
+repair (DESIGN, Chunks).
 
 A file without a SHA-256 gets this far only under `unsafe_allow_missing_sha256`. All that is known
 then is that 80 % of the promised size arrived and that an `.onnx` file begins like one: the
@@ -31,12 +32,16 @@ ONNX_IR_VERSION = 0x08
 
 
 class Proof:
-    """The running proof of one file's bytes from its first; `size` is how many it has seen."""
+    """The running proof of one file's bytes from its first; `size` is how many it has seen.
 
-    def __init__(self, file: File) -> None:
-        self._file = file
+    `early`: the first chunk is proven when it is through.
+    """
+
+    def __init__(self, file: File, *, early: bool = True) -> None:
+        self._file, self._early = file, early and bool(file.chunks)
         self._sha256 = hashlib.sha256()
         self._head = b""
+        self._listing = None if file.chunks or file.sha256 is None else _Listing()
         self.size = 0
 
     def update(self, data: bytes | memoryview) -> None:
@@ -52,12 +57,19 @@ class Proof:
         self.size += len(data)
         if self._file.size is not None and self.size > self._file.size:
             raise SizeError(expected=self._file.size, seen=self.size)
-        if self._file.chunks and before < CHUNK_BYTES <= self.size:
+        if self._listing is not None:
+            self._listing.update(data)
+        if self._early and before < CHUNK_BYTES <= self.size:
             split = CHUNK_BYTES - before
             self._sha256.update(data[:split])
             self._check_first_chunk()
             data = data[split:]
         self._sha256.update(data)
+
+    @property
+    def chunks(self) -> tuple[str, ...]:
+        """The SHA-256 of each MiB it saw, in hex, if nobody had them; of a file that has but one, none is needed."""
+        return self._listing.digests() if self._listing is not None and self.size > CHUNK_BYTES else ()
 
     def finish(self) -> str:
         """Conclude: these bytes are the file.
@@ -92,8 +104,29 @@ class Proof:
             raise VerificationError("not an ONNX model: it does not begin with an ir_version")
 
 
-def prove(file: File, stream: BinaryIO, over: Callable[[], bool] = lambda: False) -> str:
-    """Read `stream` to its end and prove that it is `file`; the SHA-256 in hex.
+class _Listing:
+    """The SHA-256 of each chunk of what passes."""
+
+    def __init__(self) -> None:
+        self._done: list[str] = []
+        self._chunk, self._room = hashlib.sha256(), CHUNK_BYTES
+
+    def update(self, data: bytes | memoryview) -> None:
+        view = memoryview(data)
+        while len(view) >= self._room:
+            self._chunk.update(view[: self._room])
+            view = view[self._room :]
+            self._done.append(self._chunk.hexdigest())
+            self._chunk, self._room = hashlib.sha256(), CHUNK_BYTES
+        self._chunk.update(view)
+        self._room -= len(view)
+
+    def digests(self) -> tuple[str, ...]:
+        return (*self._done, *([] if self._room == CHUNK_BYTES else [self._chunk.hexdigest()]))
+
+
+def prove(file: File, stream: BinaryIO, over: Callable[[], bool] = lambda: False) -> Proof:
+    """Read `stream` to its end and prove that it is `file`; the proof, which has come to its end.
 
     Raises:
         VerificationError: it is not; at most one buffer past the promised size was read.
@@ -106,4 +139,5 @@ def prove(file: File, stream: BinaryIO, over: Callable[[], bool] = lambda: False
         proof.update(buffer[:count])
         if over():
             raise StoppedError("stopped")
-    return proof.finish()
+    proof.finish()
+    return proof

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from fallback.state.attempts import Attempts
+from fallback.state.chunks import KnownChunks
 from fallback.state.cids import Cids
 from fallback.state.db import Database
 from fallback.state.health import KnownHealth
@@ -27,6 +28,7 @@ class State:
     def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
         self.db = Database(folder / FILE_NAME, warn)
         self.attempts = Attempts(self.db)
+        self.chunks = KnownChunks(self.db)
         self.cids = Cids(self.db)
         self.health = KnownHealth(self.db)
         self.verified = Verified(self.db)

@@ -26,4 +26,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX ipfs_cids_model ON ipfs_cids (modelName, modelType)",
         "CREATE TABLE source_health (source TEXT PRIMARY KEY, record TEXT NOT NULL)",
     ),
+    ("CREATE TABLE chunks (sha256 TEXT PRIMARY KEY, digests BLOB NOT NULL)",),
 )

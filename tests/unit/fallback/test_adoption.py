@@ -70,7 +70,7 @@ def test_what_was_let_go_is_taken_with_its_ledger(target: Path) -> None:
     left = let_go(target, DATA[:50])
     partial = adopt(target)
     assert partial is not None
-    assert (partial.size, partial.adopted, partial.ledger.responses) == (50, True, (ONE,))
+    assert (partial.size, partial.inherited, partial.ledger.responses) == (50, 50, (ONE,))
     assert not left.exists()
     partial.write(DATA[50:])
     partial.proof.finish()

@@ -23,6 +23,7 @@ from fallback.manifest import File, Model
 from fallback.names import BAK
 from fallback.sources import Wanted
 from fallback.state import State
+from fallback.verify import Proof
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +50,7 @@ def state(tmp_path: Path) -> Iterator[State]:
 
 @pytest.fixture
 def cache(root: Path, tmp_path: Path, state: State) -> Cache:
-    return Cache(root, tmp_path / "state", state.verified)
+    return Cache(root, tmp_path / "state", state.verified, state.chunks)
 
 
 @pytest.fixture
@@ -131,7 +132,7 @@ class TestLookup:
         assert is_right(cache)
         reads: list[File] = []
 
-        def prove(file: File, *_: object) -> str:
+        def prove(file: File, *_: object) -> Proof:
             reads.append(file)
             raise DigestError(expected="", seen="")
 
@@ -147,9 +148,11 @@ class TestLookup:
         """What was proven is not what is there any more."""
         put(target)
 
-        def prove(*_: object) -> str:
+        def prove(*_: object) -> Proof:
             os.utime(target, (1, 1))
-            return FILE.sha256 or ""
+            proof = Proof(FILE)
+            proof.update(target.read_bytes())
+            return proof
 
         monkeypatch.setattr(cache_module, "prove", prove)
         assert is_right(cache)
@@ -325,7 +328,10 @@ def test_a_folder_of_no_models_knows_its_files_by_their_whole_paths(
     root: Path, tmp_path: Path, state: State
 ) -> None:
     """`fallback get -o` two files of one name in two folders."""
-    ones, others = (Cache(root / name, tmp_path / "state", state.verified, alone=True) for name in ("a", "b"))
+    ones, others = (
+        Cache(root / name, tmp_path / "state", state.verified, state.chunks, alone=True)
+        for name in ("a", "b")
+    )
     assert ones.key(WANTED) != others.key(WANTED)
     put(ones.target(WANTED))
     assert is_right(ones)

@@ -1,0 +1,76 @@
+"""The chunks of a file: which bytes of it each SHA-256 proves. Pure.
+
+A manifest's list has a digest for each MiB, which are the leaves of a `unixfs-v1-2025` CID (DESIGN,
+Chunks); the list that another CID proves may have chunks of other sizes. Exclusions: no list is
+fetched here (`proofs`) and none is read from disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from fallback.ipfs.cid import RAW, SHA2_256
+from fallback.manifest import CHUNK_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from fallback.ipfs.reading import Leaf
+    from fallback.manifest import File
+
+MAX_CHUNK = 2 << 20
+"""Bytes of a chunk at most: it is proven in memory before it is written. No block of IPFS is larger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The bytes `start` <= b < `stop` of a file, and their SHA-256 (32 bytes)."""
+
+    start: int
+    stop: int
+    digest: bytes
+
+    def is_of(self, data: bytes | bytearray | memoryview) -> bool:
+        """Whether `data` are these bytes."""
+        return hashlib.sha256(data).digest() == self.digest
+
+
+Chunks = tuple[Chunk, ...]
+"""Of one file, in order and without gaps; empty if nobody knows them."""
+
+
+def of_file(file: File) -> Chunks:
+    """What the manifest has, or was told by an earlier run."""
+    if not file.chunks or file.size is None:
+        return ()
+    size = file.size
+    return tuple(
+        Chunk(start, min(start + CHUNK_BYTES, size), bytes.fromhex(digest))
+        for start, digest in zip(range(0, size, CHUNK_BYTES), file.chunks, strict=True)
+    )
+
+
+def of_leaves(leaves: Iterable[Leaf], size: int | None) -> Chunks:
+    """What a CID's leaves prove: nothing unless they are raw bytes, and `size` of them in all."""
+    found = []
+    end = 0
+    for leaf in leaves:
+        if (leaf.cid.codec, leaf.cid.hash) != (RAW, SHA2_256) or not 0 < leaf.size <= MAX_CHUNK:
+            return ()
+        found.append(Chunk(leaf.start, leaf.start + leaf.size, leaf.cid.digest))
+        end = leaf.start + leaf.size
+    return tuple(found) if end == size else ()
+
+
+def runs(chunks: Sequence[Chunk]) -> list[tuple[int, int]]:
+    """The stretches (start, stop) that chunks in order make up: neighbours are one."""
+    ends = [chunk.stop for chunk, after in pairwise(chunks) if chunk.stop != after.start] + [
+        chunk.stop for chunk in chunks[-1:]
+    ]
+    starts = [chunk.start for chunk in chunks[:1]] + [
+        after.start for chunk, after in pairwise(chunks) if chunk.stop != after.start
+    ]
+    return list(zip(starts, ends, strict=True))

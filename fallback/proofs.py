@@ -1,0 +1,81 @@
+"""Where the list of a file's chunks comes from when it is needed: the manifest, an earlier run, or the CID.
+
+A CID proves a list as it proves the file: its root block has the digests, and any gateway may hand
+that over (`?format=raw`, ipfs/specs trustless-gateway). Each gateway that is not known to be down is
+asked once and none is waited for: without a list a file is fetched again as a whole, and that is all.
+Only a CID of the manifest counts; one that merely was the newest in the database may be of other bytes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fallback import chunks
+from fallback.health import Health, Up
+from fallback.ipfs import reading
+from fallback.ipfs.cid import Cid, CidError
+from fallback.ipfs.reading import MAX_BLOCK, DagError
+from fallback.manifest import File
+from fallback.outcome import Corrupt, Delivered, Failed, Malformed
+from fallback.sources import IpfsGateway, ipfs_path, judge
+
+if TYPE_CHECKING:
+    from fallback.chunks import Chunks
+    from fallback.outcome import Outcome
+    from fallback.run import Run
+    from fallback.sources import Wanted
+
+_BLOCK = File("block.bin", size=None, sha256=None)
+"""What `judge` is told that a block is."""
+
+
+class NowhereError(Exception):
+    """No gateway gave the block."""
+
+
+def chunks_of(wanted: Wanted, run: Run) -> Chunks:
+    """The chunks of the file, or none if nobody can prove any."""
+    known = chunks.of_file(wanted.file)
+    path = wanted.file.cid or ipfs_path(wanted.model, wanted.file)
+    if known or path is None:
+        return known
+    root, _, below = path.partition("/")
+
+    def fetched(cid: Cid) -> bytes:
+        return _block(cid, run)
+
+    try:
+        cid = reading.resolve(Cid.parse(root), below, fetched)
+        return chunks.of_leaves(reading.leaves(cid, fetched), wanted.file.size)
+    except (CidError, DagError, NowhereError):
+        return ()
+
+
+def _block(cid: Cid, run: Run) -> bytes:
+    """The block of `cid`, proven, from the first gateway that gives it."""
+    for source in run.sources:
+        now = run.clock.now()
+        up = isinstance(run.health.get(source.name, Health()).state(now), Up)
+        if not (isinstance(source, IpfsGateway) and up):
+            continue
+        outcome: Outcome = Delivered("a block")
+        try:
+            return _asked(source, cid, run)
+        except Failed as failed:
+            run.check()
+            outcome = failed.outcome
+        finally:
+            run.note(source, outcome, now, None)
+    raise NowhereError
+
+
+def _asked(source: IpfsGateway, cid: Cid, run: Run) -> bytes:
+    request, rate = source.block(str(cid)), run.settings.min_rate_bytes_s
+    with run.transport().open(request, min_rate_bytes_s=rate, ends_in_s=run.left_s()) as answer:
+        judge(source, request, answer.head, _BLOCK, run.clock.now())
+        block = b"".join(answer.pieces(MAX_BLOCK + 1))
+    if len(block) > MAX_BLOCK:
+        raise Failed(Malformed(f"a block of more than {MAX_BLOCK} bytes"))
+    if not cid.proves(block):
+        raise Failed(Corrupt(f"other bytes than the block {cid}"))
+    return block

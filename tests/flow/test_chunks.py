@@ -1,0 +1,276 @@
+"""A wrong chunk costs that chunk: it is fetched again from somebody else, and whoever sent it is named and banned."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fakes.faults import Corrupt, Hole, RangeIgnored, Status, Truncate
+from fakes.world import World
+from fallback import Manifest, sync
+from fallback.events import AttemptEnded, AttemptStarted, Blamed
+from fallback.manifest import CHUNK_BYTES
+from fallback.state import State
+from tests.flow.told import only
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fallback import Settings
+    from fallback.events import Event
+
+SIZE = 8_500_000
+CHUNKS = 9
+PATH = "model.onnx"
+MODELS: dict[str, Any] = {
+    "large": {
+        "type": "stt",
+        "dir": "org/large",
+        "huggingface": {"repo": "org/large", "repo_type": "model", "revision": "main", "path": ""},
+        "files": {PATH: {"size": SIZE}},
+    }
+}
+
+
+@pytest.fixture(name="world")
+def _world() -> Iterator[World]:
+    with World(MODELS, size="full") as world:
+        yield world
+
+
+@pytest.fixture(name="chunks")
+def _chunks(world: World) -> list[str]:
+    view = world.catalogue.models["large"].files[PATH].view()
+    return [hashlib.sha256(view[at : at + CHUNK_BYTES]).hexdigest() for at in range(0, SIZE, CHUNK_BYTES)]
+
+
+@pytest.fixture(name="manifest")
+def _manifest(world: World, chunks: list[str]) -> Manifest:
+    return with_chunks(world, chunks)
+
+
+def with_chunks(world: World, chunks: list[str]) -> Manifest:
+    document = world.manifest()
+    if chunks:
+        document["large"]["files"][PATH]["chunks"] = chunks
+    return Manifest.parse(json.dumps(document), name="world")
+
+
+@pytest.fixture(name="is_right")
+def _is_right(world: World, settings: Settings) -> Any:
+    sha256 = world.manifest()["large"]["files"][PATH]["sha256"]
+    path = settings.models_dir / "org/large" / PATH
+    return lambda: hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+
+
+def sent(world: World) -> int:
+    """Bytes of the file that were sent, over all servers."""
+    return sum(entry.bytes_sent for entry in world.journal.entries() if entry.status in {200, 206})
+
+
+def blamed(told: list[Event]) -> list[tuple[str, int, bool]]:
+    return [(event.source, event.chunks, event.earlier) for event in told if isinstance(event, Blamed)]
+
+
+def host(url: str) -> str:
+    return url.partition("//")[2]
+
+
+def bans(settings: Settings) -> set[str]:
+    with State(settings.state_path, print) as state:
+        return {source for source, health in state.health.load().items() if health.bans}
+
+
+def test_one_wrong_byte_costs_one_chunk(
+    world: World, settings: Settings, manifest: Manifest, is_right: Any
+) -> None:
+    """The next source is asked for that MiB and no other byte; the sender is banned for this file."""
+    world.add("gateway1", Corrupt(offset=3 * CHUNK_BYTES + 17))
+    told: list[Event] = []
+    assert sync(manifest, settings=settings, observer=told.append).ok
+    assert is_right()
+    assert blamed(told) == [(host(world.gateways[0]), 1, False)]
+    [repair] = world.journal.select(server="gateway2")
+    assert repair.range == f"bytes={3 * CHUNK_BYTES}-{4 * CHUNK_BYTES - 1}"
+    assert sent(world) == SIZE + CHUNK_BYTES
+    assert bans(settings) == {host(world.gateways[0])}
+
+
+def test_the_first_chunk_is_refused_after_a_mib(
+    world: World, settings: Settings, manifest: Manifest, is_right: Any
+) -> None:
+    world.add("gateway1", Corrupt(offset=17))
+    told: list[Event] = []
+    assert sync(manifest, settings=settings, observer=told.append).ok
+    assert is_right()
+    [ended, _] = [event for event in told if isinstance(event, AttemptEnded)]
+    assert ended.outcome == "corrupt"
+    assert ended.bytes_received <= 2 * CHUNK_BYTES
+
+
+def test_the_one_source_there_is_mends_what_it_spoiled(
+    world: World, settings: Settings, manifest: Manifest, is_right: Any
+) -> None:
+    """HuggingFace alone, with a bit that flipped on the way: a MiB more, and not the file again."""
+    world.add("cdn", Corrupt(offset=3 * CHUNK_BYTES + 17), first=1)
+    assert sync(manifest, settings=replace(settings, gateways=())).ok
+    assert is_right()
+    assert sent(world) == SIZE + CHUNK_BYTES
+
+
+def test_a_chunk_that_nobody_has_right_is_a_clean_failure(
+    world: World, settings: Settings, manifest: Manifest
+) -> None:
+    """Each is asked for that chunk once, and every one is named."""
+    for server in ("gateway[1234]", "cdn"):
+        world.add(server, Corrupt(offset=3 * CHUNK_BYTES + 17))
+    told: list[Event] = []
+    summary = sync(manifest, settings=settings, observer=told.append)
+    [failure] = summary.failures
+    assert all("wrong" in reason for _, reason in failure.reasons)
+    assert len(blamed(told)) == 5
+    assert sent(world) <= SIZE + 5 * CHUNK_BYTES
+    assert not (settings.models_dir / "org/large" / PATH).exists()
+
+
+def test_a_poisoned_start_is_not_the_honest_finishers_fault(
+    world: World, settings: Settings, manifest: Manifest, is_right: Any
+) -> None:
+    """Gateway 1 sends wrong bytes and breaks off, gateway 2 goes on: the chunks say whose they are."""
+    world.add("gateway1", Hole(offset=2 * CHUNK_BYTES + 9, length=CHUNK_BYTES))
+    world.add("gateway1", Truncate(offset=5_000_000), nth=1)
+    world.add("gateway1", Status(404), nth=2)
+    told: list[Event] = []
+    assert sync(manifest, settings=settings, observer=told.append).ok
+    assert is_right()
+    assert blamed(told) == [(host(world.gateways[0]), 2, True)]
+    assert bans(settings) == {host(world.gateways[0])}
+    assert sent(world) == SIZE + 2 * CHUNK_BYTES
+    [_, mended] = world.journal.select(server="gateway2")
+    assert mended.range == f"bytes={2 * CHUNK_BYTES}-{4 * CHUNK_BYTES - 1}"
+
+
+def test_a_chunk_that_two_wrote_is_nobodys(
+    world: World, settings: Settings, manifest: Manifest, is_right: Any
+) -> None:
+    """The cut is in the wrong chunk: it is fetched again, and nobody is accused."""
+    world.add("gateway1", Corrupt(offset=3 * CHUNK_BYTES + 17))
+    world.add("gateway1", Truncate(offset=3 * CHUNK_BYTES + 1000), nth=1)
+    world.add("gateway1", Status(404), nth=2)
+    told: list[Event] = []
+    assert sync(manifest, settings=settings, observer=told.append).ok
+    assert is_right()
+    assert not blamed(told)
+    assert not bans(settings)
+    assert sent(world) == SIZE + CHUNK_BYTES
+
+
+def test_wrong_chunks_far_apart_are_asked_for_one_by_one(
+    world: World, settings: Settings, manifest: Manifest, is_right: Any
+) -> None:
+    """And what came right of them stays right when the next source fails in its turn."""
+    for at in (2, 5, 8):
+        world.add("gateway1", Corrupt(offset=at * CHUNK_BYTES))
+    world.add("gateway2", Corrupt(offset=5 * CHUNK_BYTES))
+    told: list[Event] = []
+    assert sync(manifest, settings=settings, observer=told.append).ok
+    assert is_right()
+    assert blamed(told) == [(host(world.gateways[0]), 3, False), (host(world.gateways[1]), 1, False)]
+    outcomes = [event.outcome for event in told if isinstance(event, AttemptEnded)]
+    assert outcomes == ["corrupt", "part_delivered", "corrupt", "part_delivered", "delivered"]
+    last = SIZE - 8 * CHUNK_BYTES
+    assert sent(world) == SIZE + 3 * CHUNK_BYTES + last
+
+
+def test_every_chunk_of_one_gateway_is_wrong(
+    world: World, settings: Settings, manifest: Manifest, is_right: Any
+) -> None:
+    """But for the first, which would have ended it: they are neighbours, and one request gets them."""
+    world.add("gateway1", Hole(offset=CHUNK_BYTES, length=SIZE))
+    told: list[Event] = []
+    assert sync(manifest, settings=settings, observer=told.append).ok
+    assert is_right()
+    assert blamed(told) == [(host(world.gateways[0]), CHUNKS - 1, False)]
+    assert len(world.journal.select(server="gateway2")) == 1
+
+
+def test_a_source_that_ignores_range_is_of_use(
+    world: World, settings: Settings, manifest: Manifest, is_right: Any
+) -> None:
+    """Its whole body comes by, and the wrong chunk alone is taken out of it."""
+    world.add("gateway1", Corrupt(offset=3 * CHUNK_BYTES + 17))
+    world.add("gateway2", RangeIgnored())
+    [file] = sync(manifest, settings=settings).files
+    assert is_right()
+    assert file.bytes_received <= SIZE + 5 * CHUNK_BYTES
+
+
+def test_a_list_is_kept_of_every_file_that_was_proven(
+    world: World, settings: Settings, is_right: Any, chunks: list[str]
+) -> None:
+    """A manifest without chunks: the first sync computes them on the way, and the next repair needs them."""
+    manifest = with_chunks(world, [])
+    assert sync(manifest, settings=settings).ok
+    with State(settings.state_path, print) as state:
+        sha256 = manifest.models[0].files[0].sha256 or ""
+        assert list(state.chunks.get(sha256, SIZE, CHUNK_BYTES)) == chunks
+    (settings.models_dir / "org/large" / PATH).unlink()
+    world.journal.clear()
+    world.add("gateway1", Corrupt(offset=3 * CHUNK_BYTES + 17))
+    assert sync(manifest, settings=settings).ok
+    assert is_right()
+    assert sent(world) == SIZE + CHUNK_BYTES
+
+
+def test_without_a_list_the_file_starts_anew(world: World, settings: Settings, is_right: Any) -> None:
+    """Nothing else can be known; this is what the list saves."""
+    world.add("gateway1", Corrupt(offset=3 * CHUNK_BYTES + 17))
+    told: list[Event] = []
+    assert sync(with_chunks(world, []), settings=settings, observer=told.append).ok
+    assert is_right()
+    assert not blamed(told)
+    assert sent(world) == 2 * SIZE
+
+
+def test_a_list_that_contradicts_the_digest_ends(world: World, settings: Settings, chunks: list[str]) -> None:
+    """Somebody's manifest is wrong: a clean failure, and no endless mending of what is right."""
+    wrong = Manifest.parse(
+        json.dumps(
+            {
+                "large": {
+                    **world.manifest()["large"],
+                    "files": {PATH: {"size": SIZE, "sha256": "0" * 64, "chunks": chunks}},
+                }
+            }
+        ),
+        name="wrong",
+    )
+    summary = sync(wrong, settings=settings)
+    assert len(summary.failures) == 1
+    assert sent(world) <= 6 * SIZE
+
+
+def test_what_an_earlier_run_left_is_mended_and_nobody_blamed(
+    world: World, settings: Settings, manifest: Manifest, is_right: Any
+) -> None:
+    """A partial whose bytes rotted on this disk: a MiB is fetched again, not what is right of it."""
+    world.add("gateway1", Truncate(offset=5_000_000), nth=1)
+    world.add("gateway1", Status(404), nth=2)
+    assert not sync(manifest, settings=only(settings, 1)).ok
+    [partial] = (settings.models_dir / "org/large").glob(".*.partial")
+    with partial.open("r+b") as stream:
+        stream.seek(2 * CHUNK_BYTES + 5)
+        stream.write(b"rot")
+    world.clear()
+    world.journal.clear()
+    told: list[Event] = []
+    assert sync(manifest, settings=settings, observer=told.append).ok
+    assert is_right()
+    assert not blamed(told)
+    assert not bans(settings)
+    assert next(event.offset for event in told if isinstance(event, AttemptStarted)) == 5_000_000
+    assert sent(world) == SIZE - 5_000_000 + CHUNK_BYTES
