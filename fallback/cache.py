@@ -164,6 +164,15 @@ class Cache:
         self._verified.drop(self.key(wanted))
         return kept
 
+    def salvage(self, wanted: Wanted, kept: Path) -> None:
+        """Leave a copy of what was set aside as a partial, if its chunks can say which part of it is wrong."""
+        file = self.listed(wanted.file)
+        with contextlib.suppress(
+            OSError, StorageError
+        ):  # no room for it, say: the file is fetched as a whole
+            if file.chunks and kept.lstat().st_size == file.size:
+                Partial.fresh(self.target(wanted), file).filled_from(kept)
+
     def partial(self, wanted: Wanted, *, reserve_bytes: int, over: Callable[[], bool]) -> Partial:
         """A partial beside the file's target: what another run left, hashed until `over`, or a new one.
 

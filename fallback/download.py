@@ -62,6 +62,7 @@ def _here(wanted: Wanted, run: Run, *, mend: bool = False) -> FileResult | None:
     if kept is None:
         return _here(wanted, run, mend=True)  # it has just changed
     run.emit(Quarantined(model, path, kept.name, str(found.wrong)))
+    run.cache.salvage(wanted, kept)
     return None
 
 

@@ -142,8 +142,9 @@ class Partial:
         if self._stream.closed:
             return
         with storage(self.path):
+            held = os.fstat(self._stream.fileno()).st_size
             self._stream.close()
-            if not self.size:
+            if not held:
                 self.path.unlink(missing_ok=True)
                 self.ledger.remove()
                 return
@@ -164,6 +165,17 @@ class Partial:
             except SizeError:  # longer than the file (fault 82)
                 self.reset()
         return self.size > 0
+
+    def filled_from(self, path: Path) -> None:
+        """Hold what the file at `path` does, and let go: whoever adopts it hashes it (P6)."""
+        try:
+            with storage(self.path), path.open("rb") as stream:
+                shutil.copyfileobj(stream, self._stream, BUFFER)
+        except BaseException:
+            self.reset()
+            raise
+        finally:
+            self.close()
 
     def copied(self) -> Self:
         """Its bytes in an inode that is surely ours alone; this one is deleted."""

@@ -274,3 +274,24 @@ def test_what_an_earlier_run_left_is_mended_and_nobody_blamed(
     assert not bans(settings)
     assert next(event.offset for event in told if isinstance(event, AttemptStarted)) == 5_000_000
     assert sent(world) == SIZE - 5_000_000 + CHUNK_BYTES
+
+
+@pytest.mark.parametrize("rot", [0, 3 * CHUNK_BYTES + 17, SIZE - 1])
+def test_a_file_that_rotted_on_disk_is_mended(
+    world: World, settings: Settings, is_right: Any, rot: int
+) -> None:
+    """By the list of its first sync: a MiB is fetched, what was there is kept as .bak, and nobody is blamed."""
+    manifest = with_chunks(world, [])
+    assert sync(manifest, settings=settings).ok
+    world.journal.clear()
+    path = settings.models_dir / "org/large" / PATH
+    data = bytearray(path.read_bytes())
+    data[rot] ^= 1
+    path.write_bytes(data)
+    told: list[Event] = []
+    assert sync(manifest, settings=settings, observer=told.append, rehash=True).ok
+    assert is_right()
+    assert not blamed(told)
+    assert path.with_name(f"{PATH}.bak").read_bytes() == data
+    assert 0 < sent(world) <= CHUNK_BYTES
+    assert sorted(each.name for each in path.parent.iterdir()) == [PATH, f"{PATH}.bak"]
