@@ -85,6 +85,8 @@ class Request:
     if_range: tuple[str, str] | None = None
     """An entity tag, and the host that it means something to: two hosts' tags are never of one kind."""
     accept: str = "*/*"
+    by_blocks: bool = False
+    """The URL says which part, and what comes are blocks."""
 
     @property
     def is_ranged(self) -> bool:
@@ -103,7 +105,7 @@ class Request:
         headers = {"Accept": self.accept, "Accept-Encoding": "identity"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
-        if self.is_ranged:
+        if self.is_ranged and not self.by_blocks:
             headers["Range"] = f"bytes={self.offset}-{'' if self.stop is None else self.stop - 1}"
         if self.if_range and self.if_range[1] == host_of(self.url):
             headers["If-Range"] = self.if_range[0]

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from fallback.outcome import (
+    BlocksOnly,
     Corrupt,
     Delivered,
     Interrupted,
@@ -107,6 +108,8 @@ class Health:
     firm: bool = False
     retired: bool = False
     reason: str = ""
+    blocks_only: bool = False
+    """A gateway that gives blocks and no files (406)."""
     bans: Mapping[str, float] = field(default_factory=dict)
     """sha256 -> until when."""
 
@@ -133,7 +136,9 @@ class Health:
             case RetiredOutcome():
                 return replace(self, retired=True, reason=outcome.reason)
             case Delivered():
-                return Health(bans=self.bans)
+                return Health(bans=self.bans, blocks_only=self.blocks_only)
+            case BlocksOnly(always=True):
+                return replace(self, blocks_only=True)
             case Throttled(retry_after_s=None):
                 return self._failed(outcome, began, now, pause, cool=True)
             case Throttled(retry_after_s=float() | int() as seconds):

@@ -39,6 +39,13 @@ class NotHere(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
+class BlocksOnly(Outcome):
+    """A gateway that gives no file, or not a part of this one, but its blocks as a CAR. `always`: it said so of all files."""
+
+    always: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Unreachable(Outcome):
     """No connection: refused, name not resolved, TLS, dead proxy. `lasting`: no use in trying again."""
 

@@ -16,6 +16,9 @@ The rules, from DESIGN.md:
   having failed in this run as often as it has attempts, once its pause is over.
 - A banned source is asked again, once, from zero, when it is the last one left: it may have been
   mended, and wrong bytes cannot get past the proof.
+- A gateway that gives no files, only blocks, is asked for those at once, which costs no attempt.
+- Where chunks say which bytes of a file are wrong, whoever sent them is banned as if it had been asked
+  last; whoever was asked last goes on.
 - No step is planned for a time past the deadline.
 """
 
@@ -27,6 +30,7 @@ from typing import TYPE_CHECKING
 
 from fallback.health import Banned, Cooling, Health, Pause, Retired, Up
 from fallback.outcome import (
+    BlocksOnly,
     Corrupt,
     Interrupted,
     Malformed,
@@ -56,13 +60,15 @@ UNASKED = "not asked"
 class Try:
     """Ask `source` now. `attempt` counts from 1; `from_zero`: no Range, whatever is on disk.
 
-    `last_resort`: it is known to have sent wrong bytes, and nobody else is left.
+    `last_resort`: it is known to have sent wrong bytes, and nobody else is left. `as_blocks`: it gives no
+    files, only their blocks.
     """
 
     source: str
     attempt: int
     from_zero: bool = False
     last_resort: bool = False
+    as_blocks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,7 @@ class Chance:
     asked: int = 0
     not_before: float = 0.0
     from_zero: bool = False
+    as_blocks: bool = False
     dropped: bool = False
     corrupt: bool = False
     reason: str = UNASKED
@@ -138,13 +145,13 @@ class Plan:
         open_ = [(chance, health.get(chance.source, Health()).state(now, sha256)) for chance in self._open()]
         ready, waits = self._options(open_, now, health)
         if ready:
-            return self._try(ready[0])
+            return self._try(ready[0], health)
         last = None if waits else self._last_resort(open_)
         if last is not None:
             until = max(last.not_before, health.get(last.source, Health()).cooling_until)
             if until <= now:
                 from_zero = last.from_zero or not last.corrupt
-                return Try(last.source, last.asked + 1, from_zero=from_zero, last_resort=True)
+                return replace(self._try(last, health), from_zero=from_zero, last_resort=True)
             if until - now <= self.policy.max_wait_s:
                 waits.append(Wait(last.source, until, last.reason))
         wait = min(waits, key=lambda wait: wait.until, default=None)
@@ -185,10 +192,11 @@ class Plan:
             from_zero=_from_zero(outcome),
             reason=outcome.reason,
         )
+        if (kept := _refunded(step, outcome, replace(spent, left=chance.left))) is not None:
+            others = _accused(others, outcome)
+            stalled = isinstance(outcome, Interrupted) and outcome.stalled
+            return self._with((*others, kept) if stalled else (kept, *others))
         match outcome:
-            case Interrupted(gained=gained, stalled=stalled) if gained >= REFUND_BYTES:
-                kept = replace(spent, left=chance.left)
-                return self._with((*others, kept) if stalled else (kept, *others))
             case Interrupted() | Unavailable() | Unreachable(lasting=False) | Throttled(retry_after_s=None):
                 pause = self._pause(spent)
                 spent = replace(
@@ -199,20 +207,19 @@ class Plan:
             case Malformed():
                 # Once more, from zero, also if it was its last attempt: only that tells a bad range from a bad source.
                 spent = replace(spent, left=1, dropped=chance.from_zero)
-            case PartDelivered():
-                return self._with((replace(chance, asked=spent.asked), *others))
+            case Corrupt(gained=gained) if outcome.mendable and gained:
+                # What came right stays right: there are only so many chunks to be wrong about.
+                return self._with(
+                    (*_accused(others, outcome), replace(spent, corrupt=True, left=chance.left))
+                )
             case Corrupt():
-                mended = outcome.mendable and outcome.gained > 0
-                left = chance.left if mended else spent.left
-                spent = replace(spent, corrupt=True, left=left, dropped=step.last_resort and not mended)
-                return self._with((*_accused(others, outcome), spent))
+                spent = replace(spent, corrupt=True, dropped=step.last_resort)
             case Spliced():
                 spent = replace(spent, left=max(spent.left, 1))
-                if outcome.mendable:
-                    return self._with((replace(spent, left=chance.left), *_accused(others, outcome)))
-            case NotHere() | Unreachable() | RetiredOutcome() | Refused() | Storage():
+            case BlocksOnly() | NotHere() | Unreachable() | RetiredOutcome() | Refused() | Storage():
                 spent = replace(spent, dropped=True)
-        return self._with((*others, replace(spent, dropped=spent.dropped or step.last_resort)))
+        spent = replace(spent, dropped=spent.dropped or step.last_resort)
+        return self._with((*_accused(others, outcome), spent))
 
     @property
     def alone(self) -> bool:
@@ -236,8 +243,9 @@ class Plan:
         return max(chance.not_before, state.until) if state.failures < chance.attempts else None
 
     @staticmethod
-    def _try(chance: Chance) -> Try:
-        return Try(chance.source, chance.asked + 1, chance.from_zero)
+    def _try(chance: Chance, health: Mapping[str, Health]) -> Try:
+        as_blocks = chance.as_blocks or health.get(chance.source, Health()).blocks_only
+        return Try(chance.source, chance.asked + 1, chance.from_zero, as_blocks=as_blocks)
 
     @staticmethod
     def _last_resort(open_: list[tuple[Chance, Up | Cooling | Retired | Banned]]) -> Chance | None:
@@ -258,6 +266,19 @@ class Plan:
         return GiveUp(tuple(reasons))
 
 
+def _refunded(step: Try, outcome: Outcome, kept: Chance) -> Chance | None:
+    """The chance after an attempt that cost nothing, or None: what it brought stays, or somebody else was to blame."""
+    match outcome:
+        case Interrupted(gained=gained) if gained >= REFUND_BYTES:
+            return kept
+        case PartDelivered() | Spliced(mendable=True):
+            return kept
+        case BlocksOnly() if not step.as_blocks:
+            return replace(kept, as_blocks=True)
+        case _:
+            return None
+
+
 def _from_zero(outcome: Outcome) -> bool:
     match outcome:
         case Corrupt(mendable=mendable) | Spliced(mendable=mendable):
@@ -266,8 +287,10 @@ def _from_zero(outcome: Outcome) -> bool:
             return isinstance(outcome, Malformed)
 
 
-def _accused(chances: tuple[Chance, ...], outcome: Corrupt | Spliced) -> tuple[Chance, ...]:
+def _accused(chances: tuple[Chance, ...], outcome: Outcome) -> tuple[Chance, ...]:
     """The chances of others, of whom some sent wrong bytes in an earlier attempt."""
+    if not isinstance(outcome, Corrupt | Spliced):
+        return chances
     return tuple(
         replace(each, corrupt=True, reason=f"it sent wrong bytes: {outcome.reason}")
         if each.source in outcome.others

@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 from fallback.errors import SettingsError
 from fallback.exchange import Request, host_of, origin, usable, without_query
 from fallback.outcome import (
+    BlocksOnly,
     Failed,
     Malformed,
     NotHere,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     )
     from fallback.settings import Settings
 
+CAR = "application/vnd.ipld.car; version=1; order=dfs; dups=y"
 NO_NODE = ("could not find node", "failed to load root node", "peer does not have")
 """What some gateways say with a 500 when they mean 404 (boxo's own client reads them so)."""
 
@@ -86,6 +88,16 @@ class IpfsGateway:
     def request(self, wanted: Wanted) -> Request | None:
         """By the file's CID; None if it has none."""
         return Request(f"{self.url}/ipfs/{quote(wanted.ipfs_path)}") if wanted.ipfs_path else None
+
+    def car(self, wanted: Wanted, start: int, stop: int | None) -> Request:
+        """How to ask for the bytes `start` to `stop` as blocks in a CAR, in the order a reader needs them.
+
+        Also said in Accept, as the specification advises (IPIP-523); `dups=y`: nothing has to be kept.
+        """
+        part = f"&entity-bytes={start}:{'*' if stop is None else stop - 1}" if start or stop else ""
+        query = f"format=car&dag-scope=entity{part}&car-order=dfs&car-dups=y"
+        url = f"{self.url}/ipfs/{quote(wanted.ipfs_path or '')}?{query}"
+        return Request(url, offset=start, stop=stop, accept=CAR, by_blocks=True)
 
     def block(self, cid: str) -> Request:
         """How to ask for one block, whatever it is a part of (ipfs/specs, trustless-gateway)."""
@@ -212,17 +224,25 @@ def judge(source: Source, request: Request, head: Head, file: File, now: float) 
     if head.status == 416 and request.offset and _complete(request, head, file):
         return request.offset
     if head.status not in {200, 206}:
-        raise Failed(_refusal(source, head, now))
+        raise Failed(_blocks_only(source, request, head) or _refusal(source, head, now))
     if not head.framed:
         raise Failed(Malformed(f"a Content-Length that is none: {head.headers['content-length'][:40]!r}"))
     if head.encoded:
         raise Failed(
             Malformed(f"encoded as {head.headers['content-encoding']!r} though identity was asked for")
         )
+    if request.by_blocks:
+        return _car(request, head)
     if head.status == 206:
         return _partial(request, head, file)
     _promise(head, file)
     return 0
+
+
+def _car(request: Request, head: Head) -> int:
+    if head.status != 200 or head.media_type != "application/vnd.ipld.car":
+        raise Failed(Malformed(f"{head.status} {head.media_type or 'of no type'} where a CAR was asked for"))
+    return request.offset
 
 
 def _complete(request: Request, head: Head, file: File) -> bool:
@@ -251,6 +271,17 @@ def _partial(request: Request, head: Head, file: File) -> int:
     if file.size is not None and part.total not in {None, file.size}:
         raise Failed(Malformed(f"it has {part.total} bytes there, not the {file.size} of the manifest"))
     return part.start
+
+
+def _blocks_only(source: Source, request: Request, head: Head) -> Outcome | None:
+    """A trustless gateway's 406; and 501, where a part of so large a file is to be had as blocks alone."""
+    if request.by_blocks or not isinstance(source, IpfsGateway):
+        return None
+    if head.status == 406:
+        return BlocksOnly("it gives blocks and no files (406)", always=True)
+    return (
+        BlocksOnly("it gives no part of this file (501)") if head.status == 501 and request.offset else None
+    )
 
 
 def _refusal(source: Source, head: Head, now: float) -> Outcome:

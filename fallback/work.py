@@ -25,18 +25,21 @@ from fallback.outcome import (
     Failed,
     Interrupted,
     Malformed,
+    NotHere,
     PartDelivered,
     Spliced,
     Storage,
 )
 from fallback.proofs import chunks_of
-from fallback.sources import judge
+from fallback.sources import IpfsGateway, judge
+from fallback.trustless import car_bytes, file_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from fallback.chunks import Chunks
     from fallback.events import Event, LayerName
+    from fallback.exchange import Request
     from fallback.outcome import Outcome
     from fallback.partial import Partial
     from fallback.plan import Try
@@ -111,7 +114,8 @@ class Work:
         run.emit(AttemptStarted(*who, self.size if self.mending else part[0]))
         outcome: Outcome = Interrupted("stopped")
         try:
-            outcome = self._transfer(source, part, functools.partial(Progressed, *who), alone=alone)
+            request = self._request(source, part, as_blocks=step.as_blocks)
+            outcome = self._transfer(source, request, functools.partial(Progressed, *who), alone=alone)
         except StorageError as error:
             outcome = Storage(str(error))
             raise
@@ -143,19 +147,18 @@ class Work:
             return 0, None
         return self.mending.stretch if self.mending else (self.partial.start_for(source.name), None)
 
-    def _transfer(
-        self,
-        source: Source,
-        part: tuple[int, int | None],
-        progressed: Callable[..., Event],
-        *,
-        alone: bool,
-    ) -> Outcome:
-        """Request, receive, prove, commit; what goes wrong on the way is the outcome."""
-        wanted, run = self.wanted, self.run
-        request = source.request(wanted)
+    def _request(self, source: Source, part: tuple[int, int | None], *, as_blocks: bool) -> Request:
+        if as_blocks and isinstance(source, IpfsGateway):
+            return source.car(self.wanted, *part)
+        request = source.request(self.wanted)
         assert request is not None, "sources without a name for the file are not in the plan"
-        request = request.resuming(part[0], *self.partial.ledger.etag(source.name), stop=part[1])
+        return request.resuming(part[0], *self.partial.ledger.etag(source.name), stop=part[1])
+
+    def _transfer(
+        self, source: Source, request: Request, progressed: Callable[..., Event], *, alone: bool
+    ) -> Outcome:
+        """Send, receive, prove, commit; what goes wrong on the way is the outcome."""
+        wanted, run = self.wanted, self.run
         settings = run.settings
         rate = settings.last_source_min_rate_bytes_s if alone else settings.min_rate_bytes_s
         try:
@@ -167,16 +170,19 @@ class Work:
                 )
                 start = judge(source, request, head, wanted.file, run.clock.now())
                 host = host_of(head.url)
-                limit = self._begin(
-                    Response(start, source.layer, source.name, head.strong_etag, host), part[1]
-                )
+                response = Response(start, source.layer, source.name, head.strong_etag, host)
+                limit = self._begin(response, request.stop)
                 if head.status != 416:  # its body is no part of the file
-                    self._receive(answer, limit, progressed)
+                    self._receive(answer, request, limit, progressed)
             return self._concluded()
         except Failed as failed:
             run.check()
+            if isinstance(failed.outcome, Corrupt):  # a block, before it was written
+                self._blame(source, 1)
             return self._with_gain(failed.outcome)
         except VerificationError as error:
+            if request.by_blocks and self.partial.ledger.only() == source.name:
+                return self._not_so_named(error)
             return self._with_gain(self._disproved(source, error))
 
     def _begin(self, response: Response, stop: int | None) -> int:
@@ -188,12 +194,21 @@ class Work:
         cap = self.run.settings.max_unsized_bytes + 1 if size is None else size
         return cap - self.partial.size
 
-    def _receive(self, answer: Answer, limit: int, progressed: Callable[..., Event]) -> None:
+    def _pieces(self, answer: Answer, request: Request, limit: int) -> Iterator[bytes]:
+        """The bytes of the file in the body, as they come."""
+        if not request.by_blocks:
+            return answer.pieces(limit)
+        path = self.wanted.ipfs_path or ""
+        return file_bytes(answer, path, request.offset, request.stop, car_bytes(limit))
+
+    def _receive(
+        self, answer: Answer, request: Request, limit: int, progressed: Callable[..., Event]
+    ) -> None:
         """The body into the partial."""
         file, into = self.wanted.file, self.mending or self.partial
         began = told = time.monotonic()
         arrived = 0
-        for piece in answer.pieces(limit):
+        for piece in self._pieces(answer, request, limit):
             into.write(piece)
             arrived += len(piece)
             self.received += len(piece)
@@ -205,7 +220,7 @@ class Work:
                 eta = None if file.size is None else (file.size - self.size) / speed
                 self.run.emit(progressed(self.size, file.size, speed, eta))
                 self.run.check()
-        promised = answer.head.content_length
+        promised = None if request.by_blocks else answer.head.content_length
         short = promised is not None and arrived < min(promised, limit)
         if short or (file.sha256 is not None and file.size is not None and arrived < limit):
             raise Failed(Interrupted(f"the body ended after {self.size} of {file.size or promised} bytes"))
@@ -249,6 +264,12 @@ class Work:
         if source.name in senders:
             return Corrupt(reason, seen, others, mendable=True)
         return Spliced(reason, others, mendable=True)
+
+    def _not_so_named(self, error: VerificationError) -> Outcome:
+        """Blocks that prove their CID, and not the file: whoever named the CID was wrong, and not the gateway."""
+        self.partial.reset()
+        self.mending, self.furthest = None, 0
+        return NotHere(f"the bytes of this CID are not those of the manifest: {error}")
 
     def _blame(self, sender: Source, chunks: int, *, earlier: bool = False) -> None:
         """Tell who sent wrong bytes; of one that is not being asked just now, it is noted here."""

@@ -27,6 +27,10 @@ class CarError(ValueError):
     """Not a CARv1, or one that is cut inside a block."""
 
 
+class CutError(CarError):
+    """A CAR that ends inside a block: what came before it was proven."""
+
+
 class MissingBlockError(DagError):
     """The stream ended, and this block never came."""
 
@@ -120,7 +124,7 @@ def _sized(stream: BinaryIO, most: int) -> bytes | None:
         byte = stream.read(1)
         if not byte:
             if prefix:
-                raise CarError("cut inside a length")
+                raise CutError("cut inside a length")
             return None
         prefix += byte
         if byte[0] < 0x80:
@@ -135,7 +139,7 @@ def _sized(stream: BinaryIO, most: int) -> bytes | None:
     while len(data) < size:
         piece = stream.read(size - len(data))
         if not piece:
-            raise CarError(f"cut inside a block, after {len(data)} of {size} bytes")
+            raise CutError(f"cut inside a block, after {len(data)} of {size} bytes")
         data += piece
     return bytes(data)
 

@@ -8,6 +8,7 @@ may name a path that way (P8); nothing is written.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -64,6 +65,15 @@ class Leaf:
     cid: Cid
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a node's bytes begin in the file, how many its parent says they are, and how deep it is."""
+
+    at: int
+    size: int
+    depth: int
+
+
 def fetched(cid: Cid, blocks: Blocks) -> bytes:
     """The block of `cid`, proven.
 
@@ -110,13 +120,19 @@ def understood(cid: Cid, block: bytes) -> Opened:
     return Opened(cid, entry, node.links)
 
 
-def file(cid: Cid, blocks: Blocks) -> Iterator[bytes]:
-    """The bytes of the file `cid`, piece by piece, each proven before it is given.
+def file(cid: Cid, blocks: Blocks, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+    """The bytes `start` <= b < `stop` of the file `cid` (None: to its end), each proven before it is given.
+
+    Blocks that hold none of them are not asked for.
 
     Raises:
         DagError: it is no file, or not as its nodes say.
     """
-    return _pieces(opened(cid, blocks), blocks, None, 0)
+    span = range(start, sys.maxsize if stop is None else stop)
+    root = opened(cid, blocks)
+    for at, piece in _pieces(root, blocks, span, _Place(0, _size(root), 0)):
+        if part := piece[max(0, start - at) : max(0, span.stop - at)]:
+            yield part
 
 
 def leaves(cid: Cid, blocks: Blocks) -> Iterator[Leaf]:
@@ -163,16 +179,24 @@ def resolve(cid: Cid, path: str, blocks: Blocks) -> Cid:
     return cid
 
 
-def _pieces(node: Opened, blocks: Blocks, promised: int | None, depth: int) -> Iterator[bytes]:
-    _check_file(node, depth)
-    entry = node.entry
-    held = entry.data or b""
-    if promised is not None and promised != len(held) + sum(entry.block_sizes):
-        raise DagError(node.cid, f"not the {promised} bytes that its parent says")
+def _pieces(node: Opened, blocks: Blocks, span: range, place: _Place) -> Iterator[tuple[int, bytes]]:
+    """Pieces that meet `span`, each with where it begins in the file."""
+    _check_file(node, place.depth)
+    if place.size != _size(node):
+        raise DagError(node.cid, f"not the {place.size} bytes that its parent says")
+    at, held = place.at, node.entry.data or b""
     if held:
-        yield held
-    for link, size in zip(node.links, entry.block_sizes, strict=True):
-        yield from _pieces(opened(link.cid, blocks), blocks, size, depth + 1)
+        yield at, held
+    at += len(held)
+    for link, size in zip(node.links, node.entry.block_sizes, strict=True):
+        if at < span.stop and span.start < at + size:
+            below = _Place(at, size, place.depth + 1)
+            yield from _pieces(opened(link.cid, blocks), blocks, span, below)
+        at += size
+
+
+def _size(node: Opened) -> int:
+    return len(node.entry.data or b"") + sum(node.entry.block_sizes)
 
 
 def _leaves(node: Opened, blocks: Blocks, start: int, depth: int) -> Iterator[Leaf]:

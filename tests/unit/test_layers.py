@@ -40,6 +40,7 @@ ORDER = [
     "run",
     "pursuit",
     "proofs",
+    "trustless",
     "work",
     "download",
     "engine",

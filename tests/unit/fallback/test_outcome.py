@@ -19,6 +19,7 @@ KINDS = [
 def test_the_kinds_are_those_of_the_table() -> None:
     """DESIGN.md, Outcomes; those delivered are no failures, `spliced` is the one that blames nobody."""
     assert sorted(each("why").kind for each in KINDS) == [
+        "blocks_only",
         "corrupt",
         "delivered",
         "interrupted",
