@@ -55,7 +55,8 @@ class Answer:
     `length` is the true number of bytes in `body`, None when endless; `first` says which byte of the file the body
     begins with, and `total` how long that file is (None when the body is no part of a file). `head`, if given, is sent
     raw in place of status line and headers, and `bend_head` makes of the head's bytes the steps that send it. `before` is
-    played before the head, `after` when the body is through.
+    played before the head, `after` when the body is through. `parts` is a chunked body before it was chunked, a step for
+    each of its parts, where those mean something: a CAR's header and blocks.
     """
 
     status: int = 200
@@ -68,6 +69,7 @@ class Answer:
     bend_head: Callable[[Steps], Steps] | None = None
     before: Steps = ()
     after: Steps = ()
+    parts: Steps | None = None
 
     def header(self, name: str) -> str | None:
         """The first value of a header, whatever the case of its name."""
@@ -92,6 +94,8 @@ class Answer:
 
     def chunked(self) -> Answer:
         """The same answer in the chunked transfer coding instead of with a length."""
+        if self.header("transfer-encoding") == "chunked":
+            return self
         headers = {"Content-Length": None, "Transfer-Encoding": "chunked"}
         return self.with_headers(headers).with_body(chunked(self.body))
 

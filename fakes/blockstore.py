@@ -29,6 +29,13 @@ class Blockstore:
         with self._lock:
             self._blocks[cid.hash, cid.digest] = block
 
+    def copy(self) -> Blockstore:
+        """Another store with the same blocks; what is put into one of them later is not in the other."""
+        made = Blockstore()
+        with self._lock:
+            made._blocks.update(self._blocks)
+        return made
+
     def __contains__(self, cid: Cid) -> bool:
         """Whether it is here; an identity CID always is, for it holds its bytes itself."""
         return cid.hash == IDENTITY or (cid.hash, cid.digest) in self._blocks

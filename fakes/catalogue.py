@@ -1,15 +1,14 @@
 """What a world serves: the models of a manifest, with bytes of our own making in place of the real ones.
 
 Reads any dict of the manifest's shape (`models.json` of the engine is the default, read as data), makes a blob for each
-file, and gives each model an opaque placeholder CID: it looks like a CIDv1, and is the hash of nothing a client could
-check. `Catalogue.manifest()` is the manifest a client needs to fetch from this world.
+file, and of each model's folder a DAG (profile unixfs-v1-2025), whose root is the model's CID. `Catalogue.manifest()` is
+the manifest a client needs to fetch from this world, with everything that proves its bytes.
 
 Does not validate like an engine must: of each file it needs nothing but its size.
 """
 
 from __future__ import annotations
 
-import base64
 import copy
 import hashlib
 import importlib.resources
@@ -19,7 +18,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from fakes.blockstore import Blockstore
 from fakes.content import make_blob
+from fakes.planting import plant_file, plant_folder
+from fallback.ipfs.unixfs import V1_2025
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,16 +45,20 @@ class Repo:
 
 @dataclass(frozen=True)
 class Model:
-    """One model: its name in the manifest, its CID on the gateways, its repo on the Hub, its blobs by path."""
+    """One model: its name in the manifest, its folder's CID, its repo on the Hub, its blobs and their CIDs by path."""
 
     name: str
     cid: str
     repo: Repo | None
     files: Mapping[str, Blob]
+    cids: Mapping[str, str]
 
 
 class Catalogue:
-    """The models of a manifest-shaped dict, each file at its real size ("full") or at a small one ("small")."""
+    """The models of a manifest-shaped dict, each file at its real size ("full") or at a small one ("small").
+
+    `blocks` are those of all their DAGs; a world copies them into a store of its own.
+    """
 
     def __init__(
         self, manifest: Mapping[str, Any] | None = None, *, size: Size = "full", scratch: Path | None = None
@@ -64,6 +70,7 @@ class Catalogue:
             raise ValueError("a manifest is an object of models, and has one at least")
         self._manifest = copy.deepcopy(dict(given))
         self._size = size
+        self.blocks = Blockstore()
         self.models = {name: self._model(name, entry, scratch) for name, entry in self._manifest.items()}
 
     def _model(self, name: str, entry: Mapping[str, Any], scratch: Path | None) -> Model:
@@ -74,22 +81,32 @@ class Catalogue:
         files = {
             path: make_blob(f"{name}/{path}", self._scaled(size), scratch) for path, size in sizes.items()
         }
-        return Model(name, placeholder_cid(f"model {name}"), _repo(entry.get("huggingface")), files)
+        built = {path: plant_file(blob, self.blocks) for path, blob in files.items()}
+        try:
+            root = plant_folder(built, self.blocks)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        cids = {path: str(file.cid) for path, file in built.items()}
+        return Model(name, str(root.cid), _repo(entry.get("huggingface")), files, cids)
 
     def _scaled(self, size: int) -> int:
         return min(size, 20_000 + size // 1000) if self._size == "small" else size
 
-    def manifest(self) -> dict[str, Any]:
-        """The manifest with this world's sizes, hashes and CIDs, and everything else as it came."""
+    def manifest(self, *, proofs: bool = True) -> dict[str, Any]:
+        """The manifest with this world's sizes, hashes and CIDs, and everything else as it came.
+
+        Without `proofs`, of a file its size and sha256 alone, as in the original's manifests.
+        """
         manifest = copy.deepcopy(self._manifest)
         for name, model in self.models.items():
-            manifest[name]["ipfs"] = {"cid": model.cid, "path": ""}
+            manifest[name]["ipfs"] = {"cid": model.cid, "path": "", "profile": V1_2025.name}
             for path, blob in model.files.items():
                 file = manifest[name]["files"][path]
-                file.update(size=blob.size, sha256=blob.sha256)
-                # Proofs of the real bytes, which ours are not.
-                for proof in ("cid", "chunks"):
+                for proof in ("cid", "chunks"):  # of the real bytes, which ours are not
                     file.pop(proof, None)
+                file.update(size=blob.size, sha256=blob.sha256)
+                if proofs:
+                    file.update(cid=model.cids[path], chunks=[digest.hex() for digest in blob.chunks])
         return manifest
 
     def blobs(self) -> list[Blob]:
@@ -102,12 +119,6 @@ def builtin_manifest() -> dict[str, Any]:
     document = (importlib.resources.files("fallback") / "models.json").read_bytes()
     manifest: dict[str, Any] = json.loads(document)
     return manifest
-
-
-def placeholder_cid(what: str) -> str:
-    """A name that looks like a CIDv1 (base32, dag-pb, sha2-256) and is always the same for the same `what`."""
-    digest = hashlib.sha256(f"placeholder\0{what}".encode()).digest()
-    return "bafybei" + base64.b32encode(digest).decode().lower().rstrip("=")
 
 
 def _repo(entry: Mapping[str, Any] | None) -> Repo | None:

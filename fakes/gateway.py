@@ -1,34 +1,41 @@
-"""A fake IPFS gateway: `/ipfs/{cid}/{path}` for the files and folders of a catalogue.
+"""A fake IPFS gateway: `/ipfs/{cid}/{path}` for whatever is in a blockstore.
 
-Headers and statuses are those of the gateway specifications and of boxo. CIDs are opaque names here: no DAG, and of
-blocks and CARs only the empty ones (`fakes.trustless`). `/ipns/` is not played.
+Any root will do whose blocks are there: a model's folder, one of its files, what somebody pinned. Headers and statuses
+are those of the gateway specifications and of boxo. Blocks and CARs are `fakes.trustless`'s; `/ipns/`, and blocks of other
+codecs than raw and dag-pb, are not played: their CIDs get a 400.
 """
 
 from __future__ import annotations
 
-import html
-import posixpath
+import dataclasses
 import re
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, unquote_to_bytes, urlsplit
 
-from fakes.answer import Answer, text_answer
-from fakes.catalogue import placeholder_cid
-from fakes.cids import IDENTITY, LABEL, as_label, is_cid
-from fakes.listing import is_folder, listing
+from fakes.answer import Answer
+from fakes.dag import FOLDERS, Dag, DagFile, NoLinkError
+from fakes.forms import NonsenseError, wanted
+from fakes.listing import listing
 from fakes.media import disposition, media_type
+from fakes.pages import moved, said
 from fakes.ranges import file_answer
-from fakes.trustless import block_answer, wanted
+from fakes.trustless import block_answer
+from fallback.ipfs.car import MissingBlockError
+from fallback.ipfs.cid import Cid, CidError
+from fallback.ipfs.reading import DagError
+from fallback.ipfs.unixfs import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fakes.answer import Request
-    from fakes.catalogue import Catalogue, Model
+    from fakes.blockstore import Blockstore
+    from fakes.dag import Found
 
 Mode = Literal["path", "subdomain", "trustless"]
 """path: as asked. subdomain: 301 to a host of the CID's own, then as asked. trustless: no files, blocks alone."""
 
+_LABEL = 63  # characters of a DNS label at most (RFC 1035 section 2.3.4)
 _METHODS = "GET, HEAD, OPTIONS"
 _CORS = {
     "Access-Control-Allow-Origin": "*",
@@ -44,11 +51,21 @@ _SUBDOMAIN = re.compile(r"([^.]+)\.ipfs\.[^/]+")
 
 
 class Gateway:
-    """One gateway's site: call it with a request, get the answer. `url` is its own, for redirects to a subdomain."""
+    """One gateway's site: call it with a request, get the answer. `url` is its own, for redirects to a subdomain.
 
-    def __init__(self, catalogue: Catalogue, url: str = "http://127.0.0.1", *, mode: Mode = "path") -> None:
-        self._models = {model.cid: model for model in catalogue.models.values()}
-        self._url, self._mode = urlsplit(url), mode
+    `cap` is the size (bytes) over which it gives no file but as blocks (boxo's MaxDeserializedResponseSize).
+    """
+
+    def __init__(
+        self,
+        blocks: Blockstore,
+        url: str = "http://127.0.0.1",
+        *,
+        mode: Mode = "path",
+        cap: int | None = None,
+    ) -> None:
+        self._dag = Dag(blocks)
+        self._url, self._mode, self._cap = urlsplit(url), mode, cap
 
     def __call__(self, request: Request) -> Answer:
         """Answer as a healthy gateway does."""
@@ -58,102 +75,87 @@ class Gateway:
         if request.method == "OPTIONS":
             return Answer(204, (("Allow", _METHODS),))
         if request.method not in {"GET", "HEAD"}:
-            return _said(request, 405, f"method {request.method} not allowed", {"Allow": _METHODS})
+            return said(request, 405, f"method {request.method} not allowed", {"Allow": _METHODS})
         if not _ESCAPES.fullmatch(request.raw_path):
-            return _said(request, 400, f'invalid URL escape in "{request.raw_path}"')
+            return said(request, 400, f'invalid URL escape in "{request.raw_path}"')
         host = self._mode == "subdomain" and _SUBDOMAIN.fullmatch(request.header("host") or "")
         # A subdomain's path is what stands below its CID.
         asked = f"/ipfs/{host[1]}{request.raw_path}" if host else request.raw_path
-        parts = [unquote(part) for part in asked.split("/")[1:]]
+        parts = [unquote(part, errors="surrogateescape") for part in asked.split("/")[1:]]
         if parts[0] != "ipfs" or len(parts) < 2:
-            return _said(request, 404, "404 page not found")
-        cid, path = parts[1], "/".join(parts[2:])
-        if not is_cid(cid):
-            return _said(request, 400, f'invalid path "{unquote(asked)}": invalid cid: {cid!r}')
-        if request.header("service-worker") == "script" and not path:
-            return _said(request, 400, "no service worker may have all of a CID for its scope")
+            return said(request, 404, "404 page not found")
+        try:
+            root = Cid.parse(parts[1])
+        except CidError as error:
+            return said(request, 400, f'invalid path "{unquote(asked)}": invalid cid: {error}')
+        names = [part for part in parts[2:] if part]
+        if request.header("service-worker") == "script" and not names:
+            return said(request, 400, "no service worker may have all of a CID for its scope")
         if self._mode == "subdomain" and not host:
-            return self._to_subdomain(request, cid)
-        return self._content(request, asked, cid, path)
+            return self._to_subdomain(request, root)
+        return self._resolved(request, asked, root, names)
 
-    def _to_subdomain(self, request: Request, cid: str) -> Answer:
+    def _resolved(self, request: Request, asked: str, root: Cid, names: list[str]) -> Answer:
+        """What stands at the end of the path, or why nothing does."""
+        failed = f"failed to resolve {unquote(asked)}"
+        try:
+            return self._content(request, asked, self._dag.find(root, names))
+        except NoLinkError as error:
+            return said(request, 404, f"{failed}: {error}")
+        except MissingBlockError as error:
+            if "only-if-cached" in (request.header("cache-control") or ""):
+                return said(request, 412, f"{unquote(asked)} is not here")
+            return said(request, 404, f"{failed}: could not find node {error.cid}")
+        except NonsenseError as error:
+            return said(request, 400, str(error))
+        except DagError as error:
+            return said(request, 500, f"{failed}: {error}")
+
+    def _to_subdomain(self, request: Request, cid: Cid) -> Answer:
         """301 to the CID's own host, which is its own origin; a name that is too long for that is refused."""
-        label = as_label(cid)
-        if len(label) > LABEL:
-            return _said(request, 400, f"CID incompatible with DNS label length limit of {LABEL}: {label}")
+        label = str(dataclasses.replace(cid, version=1))
+        if len(label) > _LABEL:
+            return said(request, 400, f"CID incompatible with DNS label length limit of {_LABEL}: {label}")
         rest = "/" + "/".join(request.raw_path.split("/")[3:])
         # An address has no subdomains, and every one of localhost is loopback (RFC 6761 section 6.3).
         port = f":{self._url.port}" if self._url.port else ""
-        return _moved(request, f"{self._url.scheme}://{label}.ipfs.localhost{port}{rest}")
+        return moved(request, f"{self._url.scheme}://{label}.ipfs.localhost{port}{rest}")
 
-    def _content(self, request: Request, asked: str, cid: str, path: str) -> Answer:
-        model = self._models.get(cid)
-        if model is None and cid != IDENTITY:
-            if "only-if-cached" in (request.header("cache-control") or ""):
-                return _said(request, 412, f"{unquote(asked)} is not here")
-            return _said(request, 404, f"failed to resolve {unquote(asked)}: could not find node {cid}")
+    def _content(self, request: Request, asked: str, found: Found) -> Answer:
+        node = self._dag.node(found.cid)
         form = wanted(request)
+        headers = {"X-Ipfs-Path": asked, "X-Ipfs-Roots": ",".join(map(str, found.cids))}
         if form is not None:
-            return block_answer(request, cid, form)
+            return block_answer(request, self._dag, found, form, headers)
         if self._mode == "trustless":
             text = "only trustless requests are accepted on this gateway: ask for format=raw or format=car"
-            return _said(request, 406, text)
-        if model is None:
-            headers = {"ETag": f'"{IDENTITY}"', "X-Ipfs-Path": asked, "X-Ipfs-Roots": IDENTITY}
-            return text_answer(200, "", {"Cache-Control": _IMMUTABLE, **headers})
-        return _found(request, asked, model, path)
+            return said(request, 406, text)
+        if node.entry.kind not in FOLDERS:
+            return self._file(request, found, headers)
+        if not request.raw_path.endswith("/"):
+            return moved(request, quote(unquote_to_bytes(request.raw_path)) + "/")
+        return listing(request, self._dag, found.cid, headers)
+
+    def _file(self, request: Request, found: Found, headers: Mapping[str, str]) -> Answer:
+        file = DagFile(self._dag, found.cid)
+        name = unquote(request.raw_path.rpartition("/")[2]) if len(found.cids) > 1 else ""
+        if not name and len(found.cids) > 1:  # a slash at its end says that it is a folder
+            return said(request, 404, f'failed to resolve {request.path}: no link named "" under {found.cid}')
+        if self._cap is not None and file.size > self._cap:
+            refusal = {"Cache-Control": "public, max-age=604800"}
+            return said(request, 410, f"a file of {file.size} bytes is too large to be given whole", refusal)
+        headers = {**headers, **_named(request, name), "Cache-Control": _IMMUTABLE}
+        if self._dag.node(found.cid).entry.kind is Kind.SYMLINK:
+            headers["Content-Type"] = "inode/symlink"
+        return file_answer(request, file, f'"{found.cid}"', headers, malformed="refuse")
 
 
-def _found(request: Request, asked: str, model: Model, path: str) -> Answer:
-    """A file or a folder of a model; a folder is asked for with a slash at its end."""
-    headers = {"X-Ipfs-Path": asked, "X-Ipfs-Roots": ",".join(_roots(model, path.rstrip("/")))}
-    if path in model.files:
-        return _file(request, model, path, headers)
-    if not is_folder(model, path):
-        missing = posixpath.basename(path)
-        text = f'failed to resolve {unquote(asked)}: no link named "{missing}" under {model.cid}'
-        return _said(request, 404, text)
-    if not request.raw_path.endswith("/"):
-        return _moved(request, quote(unquote(request.raw_path)) + "/")
-    return listing(request, model, path, headers["X-Ipfs-Roots"].rpartition(",")[2], headers)
-
-
-def _file(request: Request, model: Model, path: str, headers: Mapping[str, str]) -> Answer:
+def _named(request: Request, name: str) -> dict[str, str]:
+    """What a file's name, or the one in the query, says of it."""
     query = {name: values[-1] for name, values in parse_qs(request.query).items()}
-    name = query.get("filename")
-    headers = {**headers, "Content-Type": media_type(name or path), "Cache-Control": _IMMUTABLE}
-    if name or query.get("download") == "true":
+    told = query.get("filename")
+    headers = {"Content-Type": media_type(told or name)}
+    if told or query.get("download") == "true":
         kind: Literal["attachment", "inline"] = "attachment" if query.get("download") == "true" else "inline"
-        headers["Content-Disposition"] = disposition(kind, name or posixpath.basename(path))
-    blob = model.files[path]
-    return file_answer(request, blob, f'"{_file_cid(model, path)}"', headers, malformed="refuse")
-
-
-def _file_cid(model: Model, path: str) -> str:
-    return placeholder_cid(f"file {model.files[path].sha256}")
-
-
-def _roots(model: Model, path: str) -> list[str]:
-    """One CID for each segment of the path: the root, the folders on the way, the file or folder itself."""
-    segments = path.split("/") if path else []
-    paths = ["/".join(segments[:depth]) for depth in range(1, len(segments) + 1)]
-    cids = [
-        _file_cid(model, below) if below in model.files else placeholder_cid(f"folder {model.cid} {below}")
-        for below in paths
-    ]
-    return [model.cid, *cids]
-
-
-def _moved(request: Request, location: str) -> Answer:
-    """301, the query kept; of a GET with a line of HTML, as Go's http.Redirect writes it."""
-    target = location + (f"?{request.query}" if request.query else "")
-    page = f'<a href="{html.escape(target)}">Moved Permanently</a>.\n\n'
-    return text_answer(301, page, {"Location": target}, content_type="text/html; charset=utf-8")
-
-
-def _said(request: Request, status: int, text: str, headers: Mapping[str, str] | None = None) -> Answer:
-    """An error in plain text, or as a page for who wants HTML."""
-    if "text/html" not in (request.header("accept") or ""):
-        return text_answer(status, f"{text}\n", headers)
-    page = f"<!DOCTYPE html>\n<title>{status}</title>\n<p>{html.escape(text)}</p>\n"
-    return text_answer(status, page, headers, content_type="text/html; charset=utf-8")
+        headers["Content-Disposition"] = disposition(kind, told or name or "file")
+    return headers

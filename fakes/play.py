@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fakes.answer import Request
 from fakes.proxy import Passage
-from fakes.steps import Close, Cut, Hold, Pause, Reset
+from fakes.steps import Close, Cut, Hold, Pause, Reset, Trailer
 from fakes.tls import Handshake
 from fakes.wire import WIRE, Door
 
@@ -141,6 +141,8 @@ async def _play(
             case Cut():
                 wire.cut()
                 return "truncated"
+            case Trailer():
+                pass  # only the chunked coding has a place for it
             case _:
                 await wire.write(step, sent)
         if wire.gone:

@@ -6,16 +6,26 @@ One range is served; of several, the first, which the RFC allows and boxo does. 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from fakes.answer import Answer, text_answer
-from fakes.steps import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fakes.answer import Request
-    from fakes.content import Blob
+    from fakes.steps import Steps
+
+
+class Content(Protocol):
+    """Bytes that are there, wherever they lie."""
+
+    @property
+    def size(self) -> int:
+        """How many."""
+
+    def steps(self, start: int, stop: int) -> Steps:
+        """Those from `start` up to, not including, `stop`, as what is to be sent."""
 
 
 class MalformedRangeError(ValueError):
@@ -45,7 +55,7 @@ def parse_range(header: str, size: int) -> tuple[int, int]:
 
 def file_answer(
     request: Request,
-    blob: Blob,
+    content: Content,
     etag: str,
     headers: Mapping[str, str],
     *,
@@ -55,26 +65,27 @@ def file_answer(
     headers = {**headers, "ETag": etag, "Accept-Ranges": "bytes"}
     if tag_matches(request.header("if-none-match"), etag):
         return Answer(304, tuple(headers.items()))
+    size = content.size
     try:
-        part = _part(request, blob.size, etag)
+        part = _part(request, size, etag)
     except UnsatisfiableRangeError:
-        refusal = {"Content-Range": f"bytes */{blob.size}"}
+        refusal = {"Content-Range": f"bytes */{size}"}
         return text_answer(416, "invalid range: failed to overlap\n", refusal)
     except MalformedRangeError as error:
         if malformed == "refuse":
             return text_answer(400, f"invalid range request: {error}\n")
         part = None
-    start, stop = part or (0, blob.size)
+    start, stop = part or (0, size)
     if part:
-        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{blob.size}"
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
     headers["Content-Length"] = str(stop - start)
     return Answer(
         206 if part else 200,
         tuple(headers.items()),
-        body=pieces(blob.view(start, stop)),
+        body=content.steps(start, stop),
         length=stop - start,
         first=start,
-        total=blob.size,
+        total=size,
     )
 
 

@@ -45,8 +45,16 @@ class Cut:
     """End the connection with a FIN and, over TLS, no goodbye (close_notify)."""
 
 
+@dataclass(frozen=True)
+class Trailer:
+    """A header field behind the last chunk (RFC 9112 section 7.1.2); nothing in a body that is not chunked."""
+
+    name: str
+    value: str
+
+
 Data = bytes | memoryview
-Step = Data | Pause | Hold | Reset | Close | Cut
+Step = Data | Pause | Hold | Reset | Close | Cut | Trailer
 Steps = Iterable[Step]
 
 
@@ -146,15 +154,18 @@ def bytewise(steps: Steps, interval_s: float) -> Iterator[Step]:
 
 def chunked(steps: Steps) -> Iterator[Step]:
     """The same steps in the chunked transfer coding (RFC 9112 section 7.1), one chunk for each piece of data."""
+    trailers = b""
     for step in steps:
         if isinstance(step, bytes | memoryview):
             if len(step):
                 yield b"%x\r\n" % len(step)
                 yield step
                 yield b"\r\n"
+        elif isinstance(step, Trailer):
+            trailers += f"{step.name}: {step.value}\r\n".encode("latin-1", "replace")
         else:
             yield step
-    yield b"0\r\n\r\n"
+    yield b"0\r\n" + trailers + b"\r\n"
 
 
 def chain(*many: Steps) -> Iterator[Step]:

@@ -1,107 +1,110 @@
-"""What a gateway gives to those who prove every block themselves (ipfs/specs, trustless-gateway).
+"""What a gateway gives to those who prove every block themselves: a block, or many as a CAR (ipfs/specs, trustless-gateway).
 
-So far that is the probe alone: `/ipfs/bafkqaaa?format=raw` and `?format=car`, and the refusals of nonsense in the
-parameters. CIDs are opaque names here, so no other block exists, and 501 says so.
+A CAR is chunked, as boxo sends it, which learns on the way what there is. Where a block is missing, it ends there, and a
+trailer says so: the status was 200 by then, and proves nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 from fakes.answer import Answer, text_answer
-from fakes.cids import IDENTITY
-from fakes.ranges import tag_matches
+from fakes.dag import FOLDERS
+from fakes.forms import CAR, OTHERS, RAW
+from fakes.media import disposition
+from fakes.ranges import file_answer, tag_matches
+from fakes.selection import selected
+from fakes.steps import Trailer, chunked, pieces
+from fallback.ipfs import car
+from fallback.ipfs.reading import DagError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from fakes.answer import Request
+    from fakes.dag import Dag, Found
+    from fakes.forms import Wanted
+    from fakes.steps import Step
 
-RAW, CAR = "application/vnd.ipld.raw", "application/vnd.ipld.car"
-_OTHERS = {"tar", "dag-json", "dag-cbor", "json", "cbor", "ipns-record"}
-_BYTES = r"-?\d+:(-?\d+|\*)"
-_PARAMETERS = {
-    "car-version": "1",
-    "car-order": "dfs|unk",
-    "car-dups": "y|n",
-    "dag-scope": "block|entity|all",
-    "entity-bytes": _BYTES,
+_PROVEN = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "public, max-age=29030400, immutable",
 }
-# CARv1: a varint of the header's length, and the header in DAG-CBOR: {"roots": [bafkqaaa], "version": 1}.
-_EMPTY_CAR = b"\x19\xa2\x65roots\x81\xd8\x2a\x45\x00\x01\x55\x00\x00\x67version\x01"  # 42 is the tag of a CID, 0 its multibase
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """A format that a request names: in its URL, or (`by_accept`) in its Accept header alone."""
-
-    kind: str
-    by_accept: bool
-
-
-def wanted(request: Request) -> Wanted | None:
-    """The format that is asked for, None for the file itself; the URL's word beats Accept (IPIP-523)."""
-    named = parse_qs(request.query).get("format")
-    if named:
-        return Wanted(named[-1], by_accept=False)
-    accepted = [part.partition(";")[0].strip() for part in (request.header("accept") or "").split(",")]
-    kinds = {RAW: "raw", CAR: "car"}
-    return next((Wanted(kinds[media], by_accept=True) for media in accepted if media in kinds), None)
-
-
-def block_answer(request: Request, cid: str, form: Wanted) -> Answer:
-    """The answer to who wants blocks and not a file."""
-    if form.kind in _OTHERS:
+def block_answer(
+    request: Request, dag: Dag, found: Found, form: Wanted, headers: Mapping[str, str]
+) -> Answer:
+    """The answer to who wants blocks and not a file; `headers` say where the path led."""
+    if form.kind in OTHERS:
         return text_answer(406, f"format {form.kind} is not to be had here\n")
     if form.kind not in {"raw", "car"}:
         return text_answer(400, f"unsupported format {form.kind!r}\n")
-    nonsense = _nonsense(request) if form.kind == "car" else None
-    if nonsense:
-        return text_answer(400, f"invalid {nonsense} parameter\n")
-    if cid != IDENTITY:
-        return text_answer(501, f"this fake has no blocks: {cid} is a name here, and the hash of nothing\n")
-    answer = _raw(request) if form.kind == "raw" else _car(request)
-    located = {"Content-Location": f"/ipfs/{cid}?format={form.kind}"} if form.by_accept else {}
-    return answer.with_headers({"X-Content-Type-Options": "nosniff", **located})
+    headers = {**headers, **_PROVEN}
+    if form.added:
+        headers["Content-Location"] = (
+            f"{request.raw_path}?{'&'.join(filter(None, (request.query, form.added)))}"
+        )
+    return (_raw if form.kind == "raw" else _car)(request, dag, found, form, headers)
 
 
-def _nonsense(request: Request) -> str | None:
-    """The first parameter of a CAR with a value that it cannot have."""
-    query = parse_qs(request.query, keep_blank_values=True)
-    accept = re.search(rf"{re.escape(CAR)}[^,]*;\s*version=([^;,\s]*)", request.header("accept") or "")
-    if accept and "car-version" not in query:
-        query["car-version"] = [accept[1]]
-    told = {name: query[name][-1] for name in _PARAMETERS if name in query}
-    return next((name for name, value in told.items() if not re.fullmatch(_PARAMETERS[name], value)), None)
+@dataclass(frozen=True)
+class _Block:
+    """A block, as `fakes.ranges` serves one."""
+
+    data: memoryview
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    def steps(self, start: int, stop: int) -> Iterator[Step]:
+        return pieces(self.data[start:stop])
 
 
-def _raw(request: Request) -> Answer:
-    return _proven(request, f'"{IDENTITY}.raw"', b"", {"Content-Type": RAW, "Accept-Ranges": "bytes"}, "bin")
+def _raw(request: Request, dag: Dag, found: Found, _form: Wanted, headers: dict[str, str]) -> Answer:
+    block = _Block(memoryview(dag.blocks.view(found.cid)))
+    headers |= {"Content-Type": RAW, "Content-Disposition": _attached(request, f"{found.cid}.bin")}
+    return file_answer(request, block, f'"{found.cid}.raw"', headers, malformed="refuse")
 
 
-def _car(request: Request) -> Answer:
-    """Chunked, as boxo sends every CAR: it learns the length only on the way."""
-    asked = "&".join(
-        sorted(part for part in request.query.split("&") if part.startswith(("car-", "dag-", "entity-")))
-    )
-    etag = f'W/"{IDENTITY}.car.{hashlib.sha256(asked.encode()).hexdigest()[:13]}"'
-    kind = f"{CAR}; version=1; order=dfs; dups=n"
-    answer = _proven(request, etag, _EMPTY_CAR, {"Content-Type": kind, "Accept-Ranges": "none"}, "car")
-    return answer if answer.status == 304 else answer.chunked()
-
-
-def _proven(request: Request, etag: str, data: bytes, headers: dict[str, str], ending: str) -> Answer:
-    headers = {
-        **headers,
+def _car(request: Request, dag: Dag, found: Found, form: Wanted, headers: dict[str, str]) -> Answer:
+    part = None
+    if form.span and dag.node(found.cid).entry.kind not in FOLDERS:
+        part = form.span.within(dag.size(found.cid))
+    root, last = found.cids[0], unquote(request.raw_path.rstrip("/").rpartition("/")[2])
+    name = f"{root}_{last}" if len(found.cids) > 1 else str(root)
+    asked = f"{request.raw_path} {form.scope} {form.dups} {form.span}"
+    etag = f'W/"{root}.car.{hashlib.sha256(asked.encode()).hexdigest()[:13]}"'
+    headers |= {
         "ETag": etag,
-        "Cache-Control": "public, max-age=29030400, immutable",
-        "Content-Disposition": f'attachment; filename="{IDENTITY}.{ending}"',
-        "X-Ipfs-Path": f"/ipfs/{IDENTITY}",
-        "X-Ipfs-Roots": IDENTITY,
+        "Content-Type": f"{CAR}; version=1; order=dfs; dups={form.dups}",
+        "Content-Disposition": _attached(request, f"{name}.car"),
+        "Accept-Ranges": "none",
     }
     if tag_matches(request.header("if-none-match"), etag):
         return Answer(304, tuple(headers.items()))
-    headers["Content-Length"] = str(len(data))
-    return Answer(200, tuple(headers.items()), body=(data,), length=len(data))
+    headers |= {"Transfer-Encoding": "chunked", "Trailer": "X-Stream-Error"}
+    parts = _parts(dag, found, form, part)
+    return Answer(200, tuple(headers.items()), body=chunked(parts), length=None, parts=parts)
+
+
+def _attached(request: Request, name: str) -> str:
+    """Never shown by a browser, and under another name if the query says so."""
+    return disposition("attachment", parse_qs(request.query).get("filename", [name])[-1])
+
+
+def _parts(dag: Dag, found: Found, form: Wanted, part: tuple[int, int] | None) -> Iterator[Step]:
+    """The CAR's header, then its blocks, one a step."""
+    yield car.header([found.cid])
+    sent = set()
+    try:
+        for cid in selected(dag, found, form.scope, part):
+            if form.dups == "y" or cid not in sent:
+                sent.add(cid)
+                yield car.section(cid, bytes(dag.blocks.view(cid)))
+    except DagError as error:
+        yield Trailer("X-Stream-Error", str(error))

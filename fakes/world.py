@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from fakes.access import Access
-from fakes.blockstore import Blockstore
 from fakes.catalogue import Catalogue
 from fakes.cdn import Cdn
 from fakes.control import control
@@ -59,7 +58,8 @@ class World:
     repository's old names to the new ones; `anonymous_missing` is "401" for a Hub that tells nobody without a token
     what is not there (see `fakes.access`). With `https` every server speaks TLS, and `ca` is the certificate (PEM) of the
     CA that signed for them, made for this world and gone with it. `hub_quota` is how many requests it answers a client in `hub_window_s`
-    (None: any number). `gateway_modes` says by name which gateways serve blocks alone or redirect to subdomains.
+    (None: any number). `gateway_modes` says by name which gateways serve blocks alone or redirect to subdomains, and
+    `gateway_caps` which give no file of more bytes than so many, except as blocks.
     """
 
     def __init__(
@@ -79,10 +79,11 @@ class World:
         hub_quota: int | None = None,
         hub_window_s: float = 300,
         gateway_modes: Mapping[str, Mode] | None = None,
+        gateway_caps: Mapping[str, int] | None = None,
         https: bool = False,
     ) -> None:
         self.catalogue = manifest if isinstance(manifest, Catalogue) else Catalogue(manifest, size=size)
-        self.blocks = Blockstore()
+        self.blocks = self.catalogue.blocks.copy()
         self._scenario = scenario if isinstance(scenario, Scenario) else shipped(scenario or "healthy")
         self._names = [f"gateway{number}" for number in range(1, gateways + 1)]
         self._send_buffer, self._url_ttl_s, self._page_size = send_buffer, url_ttl_s, page_size
@@ -90,8 +91,8 @@ class World:
         self._quota = hub_quota, hub_window_s
         self._https = https
         self._check(self._scenario.rules)
-        self._modes = dict(gateway_modes or {})
-        unknown = sorted(set(self._modes) - set(self._names))
+        self._modes, self._caps = dict(gateway_modes or {}), dict(gateway_caps or {})
+        unknown = sorted((set(self._modes) | set(self._caps)) - set(self._names))
         if unknown:
             raise ValueError(f"no gateway is called {', '.join(unknown)}; there are {', '.join(self._names)}")
 
@@ -149,14 +150,19 @@ class World:
             page_size=self._page_size,
         )
         gateways: dict[str, Serve] = {
-            name: Gateway(self.catalogue, self.urls[name], mode=self._modes.get(name, "path"))
+            name: Gateway(
+                self.blocks,
+                self.urls[name],
+                mode=self._modes.get(name, "path"),
+                cap=self._caps.get(name),
+            )
             for name in self._names
         }
         return {**gateways, "hub": hub, "cdn": cdn}
 
-    def manifest(self) -> dict[str, Any]:
-        """The manifest whose files this world serves."""
-        return self.catalogue.manifest()
+    def manifest(self, *, proofs: bool = True) -> dict[str, Any]:
+        """The manifest whose files this world serves; without `proofs`, of a file its size and sha256 alone."""
+        return self.catalogue.manifest(proofs=proofs)
 
     def environment(self) -> dict[str, str]:
         """The environment that points the engine, and HuggingFace's own client, at this world."""

@@ -108,6 +108,8 @@ def no_cid(stage: Stage) -> None:
 
     for model in manifest.values():
         del model["ipfs"]
+        for file in model["files"].values():
+            del file["cid"]
     run, disk, journal = stage.scene("no-cid", manifest=manifest)
     checks.exit(run, 0)
     checks.all_right(disk, manifest)

@@ -21,6 +21,8 @@ def test_a_blob_has_exactly_its_size_and_hash(size: int, tmp_path: Path) -> None
     data = bytes(blob.view())
     assert len(data) == blob.size == size
     assert hashlib.sha256(data).hexdigest() == blob.sha256
+    chunks = [data[at : at + BLOCK] for at in range(0, size, BLOCK)]
+    assert list(blob.chunks) == [hashlib.sha256(chunk).digest() for chunk in chunks]
     assert blob.path.read_bytes() == data
 
 
@@ -56,6 +58,13 @@ def test_a_file_cut_short_is_made_again(tmp_path: Path) -> None:
     assert make_blob("a", 1000, tmp_path).path.read_bytes() == whole
 
 
+def test_a_file_whose_chunks_are_not_known_is_made_again(tmp_path: Path) -> None:
+    """As a scratch folder has it that an older version made."""
+    blob = make_blob("a", 1000, tmp_path)
+    blob.path.with_name(f"{blob.path.name}.chunks").unlink()
+    assert make_blob("a", 1000, tmp_path) == blob
+
+
 def test_many_may_make_the_same_file_at_once(tmp_path: Path) -> None:
     """Threads and processes; every one gets the right bytes, and no temporary file stays behind."""
     code = "import sys; from fakes.content import make_blob; print(make_blob('a', 3_000_000).sha256)"
@@ -70,7 +79,8 @@ def test_many_may_make_the_same_file_at_once(tmp_path: Path) -> None:
         hashes = set(pool.map(child, range(4)))
     blob = make_blob("a", 3_000_000, tmp_path)
     assert hashes == {blob.sha256} == {hashlib.sha256(blob.view()).hexdigest()}
-    assert {path.name for path in tmp_path.iterdir()} == {blob.path.name, f"{blob.path.name}.sha256"}
+    endings = "", ".sha256", ".chunks"
+    assert {path.name for path in tmp_path.iterdir()} == {blob.path.name + ending for ending in endings}
 
 
 def test_a_negative_size_is_refused(tmp_path: Path) -> None:

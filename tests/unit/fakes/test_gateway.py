@@ -8,9 +8,10 @@ import pytest
 import requests
 
 from fakes.answer import Request
-from fakes.catalogue import Catalogue, placeholder_cid
+from fakes.catalogue import Catalogue
 from fakes.gateway import Gateway
 from fakes.world import World
+from fallback.ipfs.cid import IDENTITY, RAW, Cid
 
 if TYPE_CHECKING:
     from fakes.answer import Answer
@@ -94,6 +95,9 @@ def test_conditions(big: str, content: bytes, talk: Talk) -> None:
             404,
             'failed to resolve /ipfs/{cid}/nope.bin: no link named "nope.bin" under {cid}',
         ),
+        ("/ipfs/{cid}/onnx/big%20one.bin/x", 404, 'no link named "x" under {file}'),
+        ("/ipfs/{cid}/onnx%2Fbig%20one.bin", 404, 'no link named "onnx/big one.bin" under {cid}'),
+        ("/ipfs/{cid}/%FF", 404, 'no link named "?" under {cid}'),
         ("/ipfs/{cid}/config.json/deeper", 404, 'no link named "deeper"'),
         ("/ipfs/bafybeiaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/x", 404, "failed to resolve"),
         ("/ipfs/QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG/x", 404, "failed to resolve"),
@@ -110,10 +114,11 @@ def test_conditions(big: str, content: bytes, talk: Talk) -> None:
 def test_what_is_not_there(world: World, path: str, status: int, says: str) -> None:
     """Straight at the site, so that no client tidies the path."""
     cid = world.manifest()["tiny"]["ipfs"]["cid"]
-    gateway = Gateway(world.catalogue)
+    gateway = Gateway(world.blocks)
     answer = gateway(request_for(path.format(cid=cid)))
     assert answer.status == status
-    assert says.format(cid=cid) in text(answer)
+    file = world.catalogue.models["tiny"].cids["onnx/big one.bin"]
+    assert says.format(cid=cid, file=file) in text(answer)
 
 
 class TestFolders:
@@ -135,8 +140,8 @@ class TestFolders:
 
     def test_a_name_beyond_ascii_stays_encoded(self) -> None:
         files = {"ą/ę/t.txt": {"size": 3}}
-        gateway = Gateway(Catalogue({"m": {"files": files}}))
-        cid = placeholder_cid("model m")
+        catalogue = Catalogue({"m": {"files": files}})
+        gateway, cid = Gateway(catalogue.blocks), catalogue.models["m"].cid
         moved = gateway(request_for(f"/ipfs/{cid}/%C4%85/%C4%99"))
         assert (moved.status, moved.header("location")) == (301, f"/ipfs/{cid}/%C4%85/%C4%99/")
         assert gateway(request_for(f"/ipfs/{cid}/%C4%85/%C4%99/t.txt")).length == 3
@@ -169,7 +174,7 @@ def test_only_if_cached_is_200_or_412(world: World, big: str, talk: Talk) -> Non
     for method in ("GET", "HEAD"):
         assert talk(big, "Cache-Control: only-if-cached", method=method).status == 200
         cid = world.manifest()["tiny"]["ipfs"]["cid"]
-        unknown = big.replace(cid, placeholder_cid("unknown"))
+        unknown = big.replace(cid, str(Cid.of(b"unknown", RAW)))
         assert talk(unknown, "Cache-Control: only-if-cached", method=method).status == 412
         assert talk(unknown, method=method).status == 404
 
@@ -245,7 +250,7 @@ class TestSubdomain:
 
     def test_the_subdomain_serves_what_is_below_its_cid(self, world: World) -> None:
         model = world.catalogue.models["tiny"]
-        gateway = Gateway(world.catalogue, "http://127.0.0.1:80", mode="subdomain")
+        gateway = Gateway(world.blocks, "http://127.0.0.1:80", mode="subdomain")
         host = {"host": f"{model.cid}.ipfs.localhost:80"}
         answer = gateway(Request("g", "GET", "/config.json", raw_path="/config.json", headers=host))
         assert (answer.status, answer.length) == (200, model.files["config.json"].size)
@@ -255,8 +260,8 @@ class TestSubdomain:
         assert gateway(Request("g", "GET", "/", raw_path="/", headers=host)).status == 200
 
     def test_a_name_that_is_too_long_for_a_host(self, world: World) -> None:
-        gateway = Gateway(world.catalogue, mode="subdomain")
-        refused = gateway(request_for(f"/ipfs/b{'a' * 63}/x"))
+        gateway = Gateway(world.blocks, mode="subdomain")
+        refused = gateway(request_for(f"/ipfs/{Cid(1, RAW, IDENTITY, bytes(60))}/x"))
         assert (refused.status, "DNS label" in text(refused)) == (400, True)
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fakes.media import disposition
+
 if TYPE_CHECKING:
     from fakes.world import World
     from tests.unit.fakes.conftest import Heard, Talk
@@ -29,7 +31,7 @@ def test_the_probe_as_a_raw_block(world: World, talk: Talk, method: str) -> None
     assert (heard.status, heard.body, heard.headers["content-length"]) == (200, b"", "0")
     assert heard.headers["content-type"] == RAW
     assert heard.headers["etag"] == '"bafkqaaa.raw"'
-    assert heard.headers["content-disposition"] == 'attachment; filename="bafkqaaa.bin"'
+    assert heard.headers["content-disposition"] == disposition("attachment", "bafkqaaa.bin")
     assert heard.headers["x-content-type-options"] == "nosniff"
     assert heard.headers["accept-ranges"] == "bytes"
     assert "immutable" in heard.headers["cache-control"]
@@ -47,7 +49,7 @@ def test_the_probe_as_a_car(world: World, talk: Talk) -> None:
     assert data[17:] == b"\x67version\x01"
     assert heard.headers["content-type"] == f"{CAR}; version=1; order=dfs; dups=n"
     assert heard.headers["accept-ranges"] == "none"
-    assert heard.headers["content-disposition"].endswith('.car"')
+    assert heard.headers["content-disposition"] == disposition("attachment", "bafkqaaa.car")
     assert heard.headers["etag"].startswith('W/"bafkqaaa.car.')
     assert "content-length" not in heard.headers
     assert (
@@ -70,7 +72,10 @@ def test_a_format_by_accept(world: World, talk: Talk) -> None:
     car = talk(url, f"Accept: {CAR}; version=1; order=dfs; dups=y")
     assert car.headers["content-type"].startswith(CAR)
     assert talk(url, f"Accept: {CAR}; version=2").status == 400
-    assert talk(url, "Accept: */*").headers["content-type"].startswith("text/plain")
+    told = talk(f"{url}?car-dups=n", f"Accept: {CAR}; version=1; order=dfs; dups=y")
+    assert told.headers["content-location"] == f"{PROBE}?car-dups=n&format=car&car-version=1&car-order=dfs"
+    assert told.headers["content-type"] == f"{CAR}; version=1; order=dfs; dups=n"
+    assert talk(url, "Accept: */*").headers["content-type"] == "application/octet-stream"
 
 
 def test_the_url_beats_accept(world: World, talk: Talk) -> None:
@@ -95,8 +100,3 @@ def test_the_url_beats_accept(world: World, talk: Talk) -> None:
 )
 def test_parameters(world: World, talk: Talk, query: str, status: int) -> None:
     assert talk(f"{world.gateways[0]}{PROBE}?{query}").status == status
-
-
-def test_there_are_no_other_blocks(big: str, talk: Talk) -> None:
-    for kind in ("raw", "car"):
-        assert talk(f"{big}?format={kind}").status == 501
