@@ -249,11 +249,14 @@ class Plan:
 
     @staticmethod
     def _last_resort(open_: list[tuple[Chance, Up | Cooling | Retired | Banned]]) -> Chance | None:
-        """A banned source nobody asked in this plan; or the one that lied here, if it is all there is."""
+        """A banned source nobody asked in this plan; or one that lied here, if a chunk is wanted, or it is all there is."""
         unasked = [chance for chance, state in open_ if isinstance(state, Banned) and not chance.corrupt]
         if unasked:
             return unasked[0]
         left = [chance for chance, state in open_ if not isinstance(state, Retired)]
+        mending = [chance for chance in left if chance.corrupt and not chance.from_zero]
+        if mending:  # a chunk is all that asking once more can cost
+            return mending[0]
         return left[0] if len(left) == 1 and left[0].corrupt else None
 
     def _give_up(self, why: str | None, known: Mapping[str, str] | None = None) -> GiveUp:
