@@ -1,0 +1,131 @@
+"""Gateways that give blocks and no files: they are read as CARs, and every block is proven before it is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fakes.faults import Status, Truncate
+from fakes.world import World
+from fallback import Manifest, Settings, sync
+from fallback.events import AttemptEnded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from fallback.events import Event
+
+SIZE = 8_500_000
+MODELS: dict[str, Any] = {
+    "large": {
+        "type": "stt",
+        "dir": "org/large",
+        "huggingface": {"repo": "org/large", "repo_type": "model", "revision": "main", "path": ""},
+        "files": {"onnx/model.onnx": {"size": SIZE}, "onnx/ä b.json": {"size": 900}, "empty": {"size": 0}},
+    }
+}
+ONNX = "*model.onnx"
+
+
+@pytest.fixture(name="world")
+def _world() -> Iterator[World]:
+    with World(MODELS, size="full", gateways=2, gateway_modes={"gateway1": "trustless"}) as world:
+        yield world
+
+
+@pytest.fixture(name="manifest")
+def _manifest(world: World) -> Manifest:
+    return Manifest.parse(json.dumps(world.manifest()), name="world")
+
+
+@pytest.fixture(name="settings")
+def _settings(world: World, tmp_path: Path) -> Settings:
+    """The trustless gateway is the only source."""
+    return Settings(
+        models_dir=tmp_path / "models",
+        gateways=(world.gateways[0],),
+        hf_endpoint="http://127.0.0.1:9",
+        timeout_s=0.5,
+        connect_timeout_s=0.5,
+        backoff_s=0.05,
+        max_wait_s=1,
+        reserve_bytes=0,
+        jobs=1,
+    )
+
+
+@pytest.fixture(name="is_right")
+def _is_right(world: World, settings: Settings) -> Any:
+    return lambda: all(
+        hashlib.sha256((settings.models_dir / "org/large" / path).read_bytes()).hexdigest() == file["sha256"]
+        for path, file in world.manifest()["large"]["files"].items()
+    )
+
+
+def outcomes(told: list[Event]) -> list[str]:
+    return [event.outcome for event in told if isinstance(event, AttemptEnded)]
+
+
+def test_it_is_used_as_any_other(world: World, settings: Settings, manifest: Manifest, is_right: Any) -> None:
+    """One 406 tells it of all files, in this run and the next; a CAR is no larger than its file and a little more."""
+    told: list[Event] = []
+    assert sync(manifest, settings=settings, observer=told.append).ok
+    assert is_right()
+    assert sorted(outcomes(told)) == ["blocks_only", "delivered", "delivered", "delivered"]
+    [_, *cars] = world.journal.select(server="gateway1")
+    assert all("format=car" in entry.query for entry in cars)
+    assert all("application/vnd.ipld.car" in entry.headers["accept"] for entry in cars)
+    assert sum(entry.bytes_sent for entry in cars) < SIZE + 10_000
+    (settings.models_dir / "org/large/empty").unlink()
+    told.clear()
+    assert sync(manifest, settings=settings, observer=told.append).ok
+    assert outcomes(told) == ["delivered"]
+
+
+def test_without_any_proof_but_the_folders_cid(world: World, settings: Settings, is_right: Any) -> None:
+    assert sync(Manifest.parse(json.dumps(world.manifest(proofs=False)), name="bare"), settings=settings).ok
+    assert is_right()
+
+
+def test_a_cut_is_resumed_by_bytes(
+    world: World, settings: Settings, manifest: Manifest, is_right: Any
+) -> None:
+    """`entity-bytes` is to a CAR what Range is to a file; what was proven is not sent again."""
+    world.add("gateway1", Truncate(offset=5_000_000), path=ONNX, nth=2)
+    assert sync(manifest, settings=settings).ok
+    assert is_right()
+    queries = [entry.query for entry in world.journal.select(path=ONNX) if entry.status == 200]
+    assert len(queries) == 2
+    assert "entity-bytes" not in queries[0]
+    assert f"entity-bytes={4 << 20}:*" in queries[1]
+
+
+def test_a_file_begun_elsewhere_is_finished_there(
+    world: World, settings: Settings, manifest: Manifest, is_right: Any
+) -> None:
+    """Any byte may be where it goes on, not only that of a chunk."""
+    world.add("gateway2", Truncate(offset=5_000_000), path=ONNX, nth=1)
+    world.add("gateway2", Status(404), path=ONNX, nth=2)
+    both = replace(settings, gateways=(world.gateways[1], world.gateways[0]))
+    assert sync(manifest, settings=both).ok
+    assert is_right()
+    [_, car] = world.journal.select(server="gateway1", path=ONNX)
+    assert "entity-bytes=5000000:*" in car.query
+
+
+def test_a_cid_of_other_bytes_is_nobodys_fault(world: World, settings: Settings) -> None:
+    """The gateway proves what it sends: the manifest contradicts itself, and nobody is banned."""
+    document = world.manifest(proofs=False)
+    document["large"]["files"]["onnx/model.onnx"]["sha256"] = "0" * 64
+    told: list[Event] = []
+    summary = sync(
+        Manifest.parse(json.dumps(document), name="wrong"), settings=settings, observer=told.append
+    )
+    [failure] = summary.failures
+    assert "not those of the manifest" in failure.error
+    assert "corrupt" not in outcomes(told)
