@@ -2,7 +2,7 @@
 
 What a name, a folder or a repository may be is `manifest`'s to say: each model made here has been
 through its reader, without files before anything is read or requested, and with them at the end.
-Exclusions: no file is written (`merge`) and none is downloaded to stay; nothing here computes a CID.
+Exclusions: no file is written (`merge`) and none is downloaded to stay.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def manifest_from_dir(
     observer: Observer | None = None,
     stop: threading.Event | None = None,
 ) -> Manifest:
-    """A manifest of the files below `folder`, every one hashed.
+    """A manifest of the files below `folder`, every one with its SHA-256, its CID and its chunks.
 
     Args:
         folder: hidden names in it, and those of our own, are left out.
@@ -77,11 +77,10 @@ def manifest_from_dir(
     bare = [File(path, None, None) for path in listing.files]
     _check(model, bare, f"of {folder}", listing, include)
 
-    def hashed(file: File) -> File:
-        size, sha256 = folders.hashed(root / file.path, ending.is_set)
-        return replace(file, size=size, sha256=sha256)
+    def proven(file: File) -> File:
+        return folders.proven(root / file.path, file, ending.is_set)
 
-    return _listed(model, _by_threads(hashed, bare, settings.jobs, ending), f"of {folder}", tell)
+    return _listed(model, _by_threads(proven, bare, settings.jobs, ending), f"of {folder}", tell)
 
 
 def manifest_from_hub(
@@ -94,6 +93,7 @@ def manifest_from_hub(
     model_type: str | None = None,
     model_dir: str | None = None,
     include: Sequence[str] = (),
+    chunks: bool = False,
     settings: Settings | None = None,
     observer: Observer | None = None,
     stop: threading.Event | None = None,
@@ -112,6 +112,7 @@ def manifest_from_hub(
         model_type: default: the built-in model's of that name, else the name.
         model_dir: where the files belong below the models folder; default: the repository and path.
         include: globs of paths below `path`, of which one must match; `*` matches `/` too.
+        chunks: fetch every file, to list its CID and chunks, too: the Hub knows neither.
         settings: None loads them from the environment and fallback.toml.
         observer: gets a `Listed` for each file, and a `Waiting` for each pause.
         stop: set it from anywhere to end this.
@@ -137,12 +138,14 @@ def manifest_from_hub(
         _check(model, files, f"of {repo}", None, include)
         git_ids = {each.path: each.git_id for each in entries}
 
-        def hashed(file: File) -> File:
-            if file.sha256 is not None:
+        def proven(file: File) -> File:
+            if file.sha256 is not None and not chunks:
                 return file
-            return replace(file, sha256=api.sha256(Wanted(model, file), git_ids[file.path]))
+            found = api.proven(Wanted(model, file), git_ids[file.path])
+            # A CID says that gateways may be asked for it: not of a file that nobody has published.
+            return found if chunks else replace(file, sha256=found.sha256)
 
-        return _listed(model, _by_threads(hashed, files, settings.jobs, run.stop), f"of {repo}", run.emit)
+        return _listed(model, _by_threads(proven, files, settings.jobs, run.stop), f"of {repo}", run.emit)
 
 
 def _without_files(

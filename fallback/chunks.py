@@ -8,16 +8,19 @@ fetched here (`proofs`) and none is read from disk.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from fallback.ipfs import building
 from fallback.ipfs.cid import RAW, SHA2_256
+from fallback.ipfs.unixfs import V1_2025
 from fallback.manifest import CHUNK_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from fallback.ipfs.cid import Cid
     from fallback.ipfs.reading import Leaf
     from fallback.manifest import File
 
@@ -63,6 +66,39 @@ def of_leaves(leaves: Iterable[Leaf], size: int | None) -> Chunks:
         found.append(Chunk(leaf.start, leaf.start + leaf.size, leaf.cid.digest))
         end = leaf.start + leaf.size
     return tuple(found) if end == size else ()
+
+
+def with_proofs(file: File, pieces: Iterable[bytes]) -> File:
+    """`file` with size, SHA-256, CID (`unixfs-v1-2025`) and chunks of these bytes, each piece a chunk but the last.
+
+    Of a file of one chunk the SHA-256 is the chunk's, and no list is given.
+    """
+    whole, leaves = hashlib.sha256(), list[str]()
+
+    def passed() -> Iterator[bytes]:
+        for piece in pieces:
+            whole.update(piece)
+            yield piece
+
+    def keep(cid: Cid, _block: bytes) -> None:
+        if cid.codec == RAW:
+            leaves.append(cid.digest.hex())
+
+    built = building.from_chunks(passed(), V1_2025, keep)
+    chunks = tuple(leaves) if len(leaves) > 1 else ()
+    return replace(file, size=built.size, sha256=whole.hexdigest(), cid=str(built.cid), chunks=chunks)
+
+
+def rechunked(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of one chunk, the last one smaller."""
+    held = bytearray()
+    for piece in pieces:
+        held += piece
+        while len(held) >= CHUNK_BYTES:
+            yield bytes(held[:CHUNK_BYTES])
+            del held[:CHUNK_BYTES]
+    if held:
+        yield bytes(held)
 
 
 def runs(chunks: Sequence[Chunk]) -> list[tuple[int, int]]:

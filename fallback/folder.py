@@ -9,20 +9,22 @@ written, no row of `verified` comes of this, and what a name may be is decided i
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from fallback.chunks import with_proofs
 from fallback.errors import Problem, StoppedError, StorageError, storage
+from fallback.manifest import CHUNK_BYTES
 from fallback.names import OWN_SUFFIXES
 from fallback.reading import shown
-from fallback.verify import BUFFER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from fallback.manifest import File
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +77,21 @@ def listed(root: Path, wanted: Callable[[str], bool]) -> Listing:
     return Listing(tuple(sorted(files)), tuple(sorted(inner)), tuple(sorted(left_out)), tuple(problems))
 
 
-def hashed(path: Path, over: Callable[[], bool]) -> tuple[int, str]:
-    """The size and the SHA-256 in hex of the file at `path`, which nobody wrote to meanwhile.
+def proven(path: Path, file: File, over: Callable[[], bool]) -> File:
+    """`file` with what proves the bytes at `path`, which nobody wrote to meanwhile.
 
     Raises:
         StorageError: it cannot be read, or it changed.
         StoppedError: `over` said so.
     """
-    digest, seen = hashlib.sha256(), 0
-    for piece in pieces(path, BUFFER):
-        if over():
-            raise StoppedError("stopped")
-        digest.update(piece)
-        seen += len(piece)
-    return seen, digest.hexdigest()
+
+    def read() -> Iterator[bytes]:
+        for piece in pieces(path, CHUNK_BYTES):
+            if over():
+                raise StoppedError("stopped")
+            yield piece
+
+    return with_proofs(file, read())
 
 
 def pieces(path: Path, size: int) -> Iterator[bytes]:

@@ -1,11 +1,10 @@
 """Asks HuggingFace's API about a repository: the commit of a revision, its files, a small file's SHA-256.
 
 For a file in LFS the list itself has the SHA-256; of any other it has git's blob id, so its bytes are
-fetched once, hashed both ways, and thrown away. A failed request is asked again by `plan` alone, and
+fetched once, hashed both ways, and thrown away; and so are those of any file whose chunks are wanted. A failed request is asked again by `plan` alone, and
 how much an answer may hold is bounded.
 
-Exclusions: what an answer means is `hub_answers`'s to say, nothing is kept on disk, and no file in
-LFS is fetched to prove its SHA-256: `sync` will.
+Exclusions: what an answer means is `hub_answers`'s to say, and nothing is kept on disk.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
 
 from fallback import hub_answers
+from fallback.chunks import rechunked, with_proofs
 from fallback.errors import UnavailableError
 from fallback.exchange import Request
 from fallback.manifest import File
@@ -85,8 +85,8 @@ class HubApi:
             left -= size
         return found
 
-    def sha256(self, wanted: Wanted, git_id: str) -> str:
-        """The SHA-256 of a file that is not in LFS: of bytes that git's own id proves.
+    def proven(self, wanted: Wanted, git_id: str) -> File:
+        """The file with SHA-256, CID and chunks of its bytes, which the SHA-256 of LFS proves, or else git's id.
 
         Raises:
             UnavailableError: the Hub does not serve them; with its reason.
@@ -95,10 +95,10 @@ class HubApi:
         assert ref is not None, "a file of the Hub has a repository"
         assert request is not None, "and so a URL there"
         assert size is not None, "the list has each one's size"
-        if size > MAX_BLOB_BYTES:
+        if wanted.file.sha256 is None and size > MAX_BLOB_BYTES:
             reason = f"it is said to have {size} bytes outside LFS, and {MAX_BLOB_BYTES} is the most"
             raise UnavailableError(str(wanted), [(self._hub.name, reason)])
-        read = functools.partial(_proven, size=size, git_id=git_id)
+        read = functools.partial(_proven, file=wanted.file, size=size, git_id=git_id)
         return self._ask(ref, str(wanted), request.url, read, file=wanted.file)
 
     def _url(self, ref: HubRef, action: str) -> str:
@@ -160,18 +160,23 @@ def _json(answer: Answer, limit: int) -> tuple[Any, int]:
         raise Failed(Malformed(f"not JSON as it should be ({error})")) from None
 
 
-def _proven(answer: Answer, *, size: int, git_id: str) -> str:
-    """The SHA-256 of a body of so many bytes that git would call so."""
-    git, sha256, seen = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False), hashlib.sha256(), 0
-    for piece in _body(answer, size):
-        git.update(piece)
-        sha256.update(piece)
-        seen += len(piece)
-    if seen != size:
-        raise Failed(Malformed(f"{seen} bytes where {size} were promised"))
-    if git.hexdigest() != git_id:
+def _proven(answer: Answer, *, file: File, size: int, git_id: str) -> File:
+    """`file` with the proofs of a body of so many bytes that LFS, or else git, would call so."""
+    git = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+
+    def passed() -> Iterator[bytes]:
+        for piece in _body(answer, size):
+            git.update(piece)
+            yield piece
+
+    found = with_proofs(file, rechunked(passed()))
+    if found.size != size:
+        raise Failed(Malformed(f"{found.size} bytes where {size} were promised"))
+    if file.sha256 not in {None, found.sha256}:
+        raise Failed(Corrupt(f"wrong bytes: {found.sha256}, not {file.sha256}"))
+    if file.sha256 is None and git.hexdigest() != git_id:
         raise Failed(Corrupt(f"wrong bytes: git's id of them is {git.hexdigest()}, not {git_id}"))
-    return sha256.hexdigest()
+    return found
 
 
 def _body(answer: Answer, limit: int) -> Iterator[bytes]:

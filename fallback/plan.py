@@ -189,7 +189,7 @@ class Plan:
             chance,
             left=chance.left - 1,
             asked=chance.asked + 1,
-            from_zero=_from_zero(outcome),
+            from_zero=_from_zero(step, outcome),
             reason=outcome.reason,
         )
         if (kept := _refunded(step, outcome, replace(spent, left=chance.left))) is not None:
@@ -212,6 +212,9 @@ class Plan:
                 return self._with(
                     (*_accused(others, outcome), replace(spent, corrupt=True, left=chance.left))
                 )
+            case Corrupt(mendable=True) if not step.from_zero:
+                spent = replace(spent, corrupt=True, left=max(spent.left, 1))
+                return self._with((*_accused(others, outcome), spent))
             case Corrupt():
                 spent = replace(spent, corrupt=True, dropped=step.last_resort)
             case Spliced():
@@ -282,10 +285,14 @@ def _refunded(step: Try, outcome: Outcome, kept: Chance) -> Chance | None:
             return None
 
 
-def _from_zero(outcome: Outcome) -> bool:
+def _from_zero(step: Try, outcome: Outcome) -> bool:
     match outcome:
-        case Corrupt(mendable=mendable) | Spliced(mendable=mendable):
-            return not mendable
+        case Corrupt(mendable=True):
+            return step.last_resort  # wrong once more by Range: it may be its ranges that are wrong
+        case Spliced(mendable=True):
+            return False
+        case Corrupt() | Spliced():
+            return True
         case _:
             return isinstance(outcome, Malformed)
 

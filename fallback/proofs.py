@@ -40,9 +40,10 @@ def chunks_of(wanted: Wanted, run: Run) -> Chunks:
     if known or path is None:
         return known
     root, _, below = path.partition("/")
+    useless: set[str] = set()
 
     def fetched(cid: Cid) -> bytes:
-        return _block(cid, run)
+        return _block(cid, run, useless)
 
     try:
         cid = reading.resolve(Cid.parse(root), below, fetched)
@@ -51,12 +52,12 @@ def chunks_of(wanted: Wanted, run: Run) -> Chunks:
         return ()
 
 
-def _block(cid: Cid, run: Run) -> bytes:
-    """The block of `cid`, proven, from the first gateway that gives it."""
+def _block(cid: Cid, run: Run, useless: set[str]) -> bytes:
+    """The block of `cid`, proven, from the first gateway that gives it; those that do not are `useless`."""
     for source in run.sources:
         now = run.clock.now()
         up = isinstance(run.health.get(source.name, Health()).state(now), Up)
-        if not (isinstance(source, IpfsGateway) and up):
+        if not (isinstance(source, IpfsGateway) and up) or source.name in useless:
             continue
         outcome: Outcome = Delivered("a block")
         try:
@@ -64,6 +65,7 @@ def _block(cid: Cid, run: Run) -> bytes:
         except Failed as failed:
             run.check()
             outcome = failed.outcome
+            useless.add(source.name)
         finally:
             run.note(source, outcome, now, None)
     raise NowhereError

@@ -58,7 +58,7 @@ def manifest() -> None:
 @_model_options
 @options.settings_options
 def from_dir(folder: Path, **flags: Any) -> None:
-    """Hash the files below DIR; hidden ones are left out."""
+    """Hash the files below DIR: each gets its SHA-256, CID and chunks. Hidden ones are left out."""
     from fallback import author  # noqa: PLC0415 - `--help` needs none of it
 
     _make(flags, lambda given: author.manifest_from_dir(folder, **given))
@@ -69,17 +69,18 @@ def from_dir(folder: Path, **flags: Any) -> None:
 @click.option("--repo-type", type=click.Choice(["model", "dataset"]), default="model", show_default=True)
 @click.option("--revision", metavar="REV", default="main", show_default=True, help="Branch, tag or commit.")
 @click.option("--path", metavar="FOLDER", default="", help="Only this folder of the repository.")
+@click.option("--chunks", is_flag=True, help="Fetch every file to list its CID and chunks, too.")
 @_model_options
 @options.settings_options
-def from_hub(repo: str, repo_type: Any, revision: str, path: str, **flags: Any) -> None:
+def from_hub(repo: str, repo_type: Any, revision: str, path: str, *, chunks: bool, **flags: Any) -> None:
     """List the files of REPO on HuggingFace, pinned to the commit they are at now.
 
     SHA-256 of files in LFS are as HuggingFace lists them. Others are small: each is fetched,
-    proven by git's id, hashed, and not kept.
+    proven by git's id, hashed, and not kept. With --chunks, so is every file.
     """
     from fallback import author  # noqa: PLC0415 - `--help` needs none of it
 
-    where = {"repo_type": repo_type, "revision": revision, "path": path}
+    where = {"repo_type": repo_type, "revision": revision, "path": path, "chunks": chunks}
     _make(flags, lambda given: author.manifest_from_hub(repo, **where, **given))
 
 

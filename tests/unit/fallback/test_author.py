@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import threading
@@ -16,6 +17,8 @@ import pytest
 from fallback import add_to_manifest, folder, manifest_from_dir, manifest_from_hub, merge
 from fallback.errors import ConfigError, ManifestError, StoppedError, StorageError
 from fallback.events import Listed, Warned
+from fallback.ipfs import building
+from fallback.ipfs.unixfs import V1_2025
 from fallback.manifest import File, Manifest, Model
 from fallback.settings import Settings
 
@@ -71,6 +74,7 @@ def test_a_folder_s_files_are_listed_with_what_proves_them(
     for file in model.files:
         data = FILES[file.path]
         assert (file.size, file.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+        assert file.cid == str(building.file(io.BytesIO(data), V1_2025).cid)
     assert [event.path for event in told if isinstance(event, Listed)] == sorted(FILES)
     assert Manifest.parse(manifest.to_json(), name="again") == manifest
 
@@ -200,14 +204,17 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
     path, real = tiny / "onnx/model.onnx", hashlib.sha256
 
     class Hash:
-        def __init__(self) -> None:
-            self.real, self.seen = real(), 0
+        def __init__(self, data: bytes = b"") -> None:
+            self.real, self.seen = real(data), 0
 
         def update(self, data: memoryview) -> None:
             self.real.update(data)
             if not self.seen and len(data) > 100:
                 change(path)
             self.seen += len(data)
+
+        def digest(self) -> bytes:
+            return self.real.digest()
 
         def hexdigest(self) -> str:
             return self.real.hexdigest()
@@ -231,21 +238,21 @@ def test_a_failure_ends_the_other_threads(
     """A file that cannot be read, or a pipe that nobody reads: no thread hashes on for no one."""
     ended = list[bool]()
 
-    def slow(path: Path, over: Callable[[], bool]) -> tuple[int, str]:
+    def slow(path: Path, file: File, over: Callable[[], bool]) -> File:
         if path.name != "model.onnx":
             if who == "file":
                 raise StorageError(path, "no")
-            return 1, SHA
+            return file
         until = time.monotonic() + 5
         while time.monotonic() < until and not over():
             time.sleep(0.01)
         ended.append(over())
-        return 1, SHA
+        return file
 
     def fail(_event: Event) -> None:
         raise BrokenPipeError
 
-    monkeypatch.setattr(folder, "hashed", slow)
+    monkeypatch.setattr(folder, "proven", slow)
     with pytest.raises((BrokenPipeError, StorageError)) as caught:
         manifest_from_dir(tiny, settings=settings, observer=fail)
     assert ended == [True], caught.value  # while somebody holds the error, and so every frame of it
@@ -255,7 +262,7 @@ def test_a_failure_ends_the_other_threads(
 def test_more_bytes_than_a_file_is_said_to_have() -> None:
     """As in /proc, where every size is 0: its promised size would never arrive."""
     with pytest.raises(StorageError, match="changed"):
-        folder.hashed(Path("/proc/self/status"), lambda: False)
+        folder.proven(Path("/proc/self/status"), File("status", None, None), lambda: False)
 
 
 @pytest.mark.parametrize(

@@ -439,13 +439,13 @@ def test_a_small_file_is_hashed_behind_its_redirect(httpserver: HTTPServer, api:
         Response(status=307, headers={"Location": "/cache"})
     )
     httpserver.expect_request("/cache").respond_with_data(TEXT)
-    assert api.sha256(small(), GIT_ID) == hashlib.sha256(TEXT).hexdigest()
+    assert api.proven(small(), GIT_ID).sha256 == hashlib.sha256(TEXT).hexdigest()
 
 
 def test_an_empty_file_is_a_file(httpserver: HTTPServer, api: HubApi) -> None:
     httpserver.expect_request(RESOLVE).respond_with_data(b"")
     empty = hashlib.sha1(b"blob 0\0").hexdigest()
-    assert api.sha256(small(size=0), empty) == hashlib.sha256(b"").hexdigest()
+    assert api.proven(small(size=0), empty).sha256 == hashlib.sha256(b"").hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -464,8 +464,8 @@ def test_other_bytes_are_never_hashed_into_a_manifest(
     """Size and git's blob id decide; each is tried once more, and right bytes then are taken."""
     answers = [Response(sent), Response(sent), Response(TEXT)]
     httpserver.expect_request(RESOLVE).respond_with_handler(many(answers))
-    assert why in reason(lambda: api.sha256(small(), GIT_ID))
-    assert api.sha256(small(), GIT_ID) == hashlib.sha256(TEXT).hexdigest()
+    assert why in reason(lambda: api.proven(small(), GIT_ID).sha256)
+    assert api.proven(small(), GIT_ID).sha256 == hashlib.sha256(TEXT).hexdigest()
 
 
 def test_no_more_of_a_small_file_is_read_than_was_promised(httpserver: HTTPServer, api: HubApi) -> None:
@@ -479,12 +479,12 @@ def test_no_more_of_a_small_file_is_read_than_was_promised(httpserver: HTTPServe
             yield b"x" * (1 << 16)
 
     httpserver.expect_request(RESOLVE).respond_with_handler(lambda _request: Response(endless()))
-    assert f"more than {len(TEXT)} bytes" in reason(lambda: api.sha256(small(), GIT_ID))
+    assert f"more than {len(TEXT)} bytes" in reason(lambda: api.proven(small(), GIT_ID).sha256)
     assert sent < 1 << 25
 
 
 def test_a_file_too_large_to_be_outside_lfs_is_not_requested(httpserver: HTTPServer, api: HubApi) -> None:
-    assert "outside LFS" in reason(lambda: api.sha256(small(size=1 << 40), GIT_ID))
+    assert "outside LFS" in reason(lambda: api.proven(small(size=1 << 40), GIT_ID).sha256)
     assert not httpserver.log
 
 
@@ -497,7 +497,7 @@ def test_the_token_does_not_follow_a_redirect_to_another_host(
         Response(status=302, headers={"Location": elsewhere})
     )
     httpserver.expect_request("/cdn").respond_with_handler(many([Response(status=403), Response(TEXT)]))
-    assert api_with_token.sha256(small(), GIT_ID) == hashlib.sha256(TEXT).hexdigest()
+    assert api_with_token.proven(small(), GIT_ID).sha256 == hashlib.sha256(TEXT).hexdigest()
     sent = {(request.path, request.headers.get("Authorization")) for request, _ in httpserver.log}
     assert sent == {(RESOLVE, "Bearer hf_secret"), ("/cdn", None)}
 
@@ -510,6 +510,6 @@ def test_a_body_that_breaks_off_is_asked_for_again_from_its_start(
     whole = json.dumps({"sha": COMMIT}).encode() if path == REVISION else TEXT
     cut = Response(whole[:5], headers={"Content-Length": str(len(whole))})
     httpserver.expect_request(path).respond_with_handler(many([cut, Response(whole)]))
-    assert api.commit(REF) if path == REVISION else api.sha256(small(), GIT_ID)
+    assert api.commit(REF) if path == REVISION else api.proven(small(), GIT_ID).sha256
     assert len(httpserver.log) == 2
     assert not any("Range" in request.headers for request, _ in httpserver.log)
