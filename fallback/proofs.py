@@ -15,6 +15,7 @@ from fallback.health import Health, Up
 from fallback.ipfs import reading
 from fallback.ipfs.cid import Cid, CidError
 from fallback.ipfs.reading import MAX_BLOCK, DagError
+from fallback.ipfs.unixfs import PROFILES
 from fallback.manifest import File
 from fallback.outcome import Corrupt, Delivered, Failed, Malformed
 from fallback.sources import IpfsGateway, ipfs_path, judge
@@ -37,7 +38,7 @@ def chunks_of(wanted: Wanted, run: Run) -> Chunks:
     """The chunks of the file, or none if nobody can prove any."""
     known = chunks.of_file(wanted.file)
     path = wanted.file.cid or ipfs_path(wanted.model, wanted.file)
-    if known or path is None:
+    if known or path is None or _has_no_list(wanted):
         return known
     root, _, below = path.partition("/")
     useless: set[str] = set()
@@ -50,6 +51,13 @@ def chunks_of(wanted: Wanted, run: Run) -> Chunks:
         return chunks.of_leaves(reading.leaves(cid, fetched), wanted.file.size)
     except (CidError, DagError, NowhereError):
         return ()
+
+
+def _has_no_list(wanted: Wanted) -> bool:
+    """Whether the CID is known to be of a profile whose leaves are hashes of more than the file's bytes."""
+    ipfs = wanted.model.ipfs
+    profile = PROFILES.get(ipfs.profile or "") if ipfs and wanted.file.cid is None else None
+    return profile is not None and not profile.raw_leaves
 
 
 def _block(cid: Cid, run: Run, useless: set[str]) -> bytes:

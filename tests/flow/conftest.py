@@ -10,6 +10,7 @@ import pytest
 
 from fakes.world import World
 from fallback import Manifest, Settings
+from fallback.ipfs.unixfs import V0_2015
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,8 +34,11 @@ def _world() -> Iterator[World]:
 
 @pytest.fixture(name="manifest")
 def _manifest(world: World) -> Manifest:
-    """Size and sha256 of each file: what a chunk list changes has tests of its own."""
-    return Manifest.parse(json.dumps(world.manifest(proofs=False)), name="world")
+    """Size and sha256 of each file, and a CID that is said to prove no chunks: what they change has tests of its own."""
+    document = world.manifest(proofs=False)
+    for model in document.values():
+        model["ipfs"]["profile"] = V0_2015.name
+    return Manifest.parse(json.dumps(document), name="world")
 
 
 @pytest.fixture(name="settings")
