@@ -1,6 +1,7 @@
 """Every fault a fake can play, by groups as in the fault catalogue. `FAULTS` is the list, by name.
 
-`fakes.faults.rows` has the catalogue itself: every row by its number, and which of these faults play it.
+`fakes.faults.rows` has the catalogue itself: every row by its number, and which of these faults play it. Those of the
+group "car" are of blocks and play no row: the catalogue is of files.
 """
 
 from __future__ import annotations
@@ -21,6 +22,17 @@ from fakes.faults.body import (
     OtherFile,
     Reset,
     Truncate,
+)
+from fakes.faults.car import (
+    CarCut,
+    CarDuplicateBlock,
+    CarGiantLength,
+    CarHugeBlock,
+    CarMissingBlock,
+    CarReordered,
+    CarRoots,
+    CarV2,
+    CarWrongBlock,
 )
 from fakes.faults.claims import (
     BadHeader,
@@ -120,6 +132,15 @@ __all__ = [
     "BadHeader",
     "Bandwidth",
     "Blackhole",
+    "CarCut",
+    "CarDuplicateBlock",
+    "CarGiantLength",
+    "CarHugeBlock",
+    "CarMissingBlock",
+    "CarReordered",
+    "CarRoots",
+    "CarV2",
+    "CarWrongBlock",
     "Changed",
     "ChunkedCut",
     "ConnectionClose",

@@ -3,7 +3,7 @@
 The method wraps the site, so that a fault may change the request before it is answered (a Range that the server does
 not see), the answer (another status), or what happens on the connection (steps of `fakes.steps`). Faults therefore
 compose: each sees the answer the ones before it made. The catalogue numbers are those of the fault catalogue in the
-README, and they are stable.
+README, and they are stable; a fault that plays no row of it has none.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Fault:
     level: ClassVar[Level] = "request"
 
     def __init_subclass__(
-        cls, *, name: str, numbers: tuple[int, ...], group: str, level: Level = "request"
+        cls, *, name: str, group: str, numbers: tuple[int, ...] = (), level: Level = "request"
     ) -> None:
         """Enter the fault into the catalogue."""
         super().__init_subclass__()

@@ -37,9 +37,9 @@ class TestJson:
         assert fault_from_dict(json.loads(json.dumps(fault.to_dict()))) == fault
 
     @pytest.mark.parametrize("fault", ALL, ids=lambda fault: fault.name)
-    def test_each_has_numbers_a_group_and_a_line(self, fault: Fault) -> None:
+    def test_each_has_numbers_or_is_of_a_car_and_a_group_and_a_line(self, fault: Fault) -> None:
         assert all(1 <= number <= 113 for number in fault.numbers)
-        assert fault.numbers
+        assert bool(fault.numbers) == (fault.group != "car")
         assert fault.group
         assert fault.what().endswith(".")
 
