@@ -33,7 +33,7 @@ class Request:
     query: str = ""
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     client: str = ""
-    body: bytes = b""
+    body: bytes | memoryview = b""
 
     def header(self, name: str) -> str | None:
         """A header's value by its name in lower case."""

@@ -94,7 +94,7 @@ class HubApi:
 def _paths_info(request: Request, repo: HubRepo) -> Answer:
     if request.method != "POST":
         return json_answer(405, {"error": "Method Not Allowed"}, {"Allow": "POST"})
-    form = parse_qs(request.body.decode(errors="replace"))
+    form = parse_qs(bytes(request.body).decode(errors="replace"))
     expand = _is_true(form.get("expand", [""])[-1])
     known = {entry["path"]: entry for entry in documents.entries(repo, "", recursive=True, expand=expand)}
     return json_answer(200, [known[path] for path in form.get("paths", []) if path in known])

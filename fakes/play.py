@@ -6,13 +6,17 @@ the site, and plays what comes out. Nothing here knows which fault it plays.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import functools
+import math
 from typing import TYPE_CHECKING, Any
 
 from fakes.answer import Request
 from fakes.proxy import Passage
 from fakes.steps import Close, Cut, Hold, Pause, Reset, Trailer
 from fakes.tls import Handshake
+from fakes.uploads import Body
 from fakes.wire import WIRE, Door
 
 if TYPE_CHECKING:
@@ -36,9 +40,15 @@ class Fake(Door):
         """Answer one request, by the wire and never by `send`."""
         del send
         wire: Wire = scope["extensions"][WIRE]
-        request = await _request(self._name, scope, receive, wire)
+        request = _request(self._name, scope, wire)
         faults = self._rules.due(self._name, request.method, request.path)
         record = self._open(request, faults)
+        body = await _body(receive, _taken(request, faults))
+        if body is None:
+            record.ended("client-closed" if wire.gone else "reset")
+            await wire.reset()
+            return
+        request = dataclasses.replace(request, body=body)
         try:
             answer = spoiled(self._site, faults)(request)
         except Exception:  # uvicorn reports it and sends a 500
@@ -151,13 +161,29 @@ async def _play(
     return None
 
 
-async def _request(name: str, scope: Any, receive: Any, wire: Wire) -> Request:
-    body = bytearray()
-    more = True
-    while more:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
+def _taken(request: Request, faults: Sequence[Fault]) -> float:
+    """How many bytes of the body are taken, at most."""
+    length = request.header("content-length")
+    told = [fault.takes(int(length) if length else None) for fault in faults]
+    return min((count for count in told if count is not None), default=math.inf)
+
+
+async def _body(receive: Any, most: float) -> bytes | memoryview | None:
+    """The request's body; None if it broke off, or is more than is taken of it."""
+    with contextlib.closing(Body()) as body:
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body.write(message.get("body", b""))
+            if body.size > most:
+                return None
+            more = message.get("more_body", False)
+        return body.view()
+
+
+def _request(name: str, scope: Any, wire: Wire) -> Request:
     return Request(
         server=name,
         method=scope["method"],
@@ -166,5 +192,4 @@ async def _request(name: str, scope: Any, receive: Any, wire: Wire) -> Request:
         query=scope["query_string"].decode("latin-1"),
         headers={key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]},
         client=wire.client,
-        body=bytes(body),
     )

@@ -27,6 +27,8 @@ from fakes.gateway import Gateway
 from fakes.host import Host, Listener
 from fakes.hub import Hub
 from fakes.journal import Journal
+from fakes.kubo import Kubo
+from fakes.pinata import JWT, Pinata
 from fakes.play import Fake
 from fakes.quota import Quota
 from fakes.rules import Rule, Rules
@@ -42,6 +44,9 @@ if TYPE_CHECKING:
     from fakes.certificates import Certificates
     from fakes.faults import Fault
     from fakes.gateway import Mode
+
+_OTHERS = ("hub", "cdn", "pinata", "kubo")
+"""Servers that a world has one of."""
 
 _CA_VARIABLES = ("FALLBACK_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
 """By which this engine, requests, OpenSSL (with httpx and others) and curl are told whom to believe."""
@@ -104,10 +109,10 @@ class World:
             self._certificates = self._make_certificates(opened) if self._https else None
             self.ca = self._certificates.ca if self._certificates else None
             self._rules, self._turn = Rules(self._apply), asyncio.Lock()
-            self._listeners = {name: self._listener(name, opened) for name in (*self._names, "hub", "cdn")}
+            self._listeners = {name: self._listener(name, opened) for name in (*self._names, *_OTHERS)}
             self.urls = {name: listener.url for name, listener in self._listeners.items()}
             self.gateways = [self.urls[name] for name in self._names]
-            self.hub, self.cdn = self.urls["hub"], self.urls["cdn"]
+            self.hub, self.cdn, self.pinata, self.kubo = (self.urls[name] for name in _OTHERS)
             for name, site in self._sites().items():
                 fake = Fake(name, site, self._rules, self.journal)
                 self._listeners[name].serve(fake, fake)
@@ -158,7 +163,13 @@ class World:
             )
             for name in self._names
         }
-        return {**gateways, "hub": hub, "cdn": cdn}
+        return {
+            **gateways,
+            "hub": hub,
+            "cdn": cdn,
+            "pinata": Pinata(self.blocks),
+            "kubo": Kubo(self.blocks),
+        }
 
     def manifest(self, *, proofs: bool = True) -> dict[str, Any]:
         """The manifest whose files this world serves; without `proofs`, of a file its size and sha256 alone."""
@@ -170,6 +181,10 @@ class World:
             "FALLBACK_GATEWAYS": ",".join(self.gateways),
             "FALLBACK_HF_ENDPOINT": self.hub,
             "HF_ENDPOINT": self.hub,
+            "FALLBACK_PINATA_API": self.pinata,
+            "FALLBACK_PINATA_UPLOADS": self.pinata,
+            "FALLBACK_KUBO_API": self.kubo,
+            "PINATA_JWT": JWT,
         }
         return told | (dict.fromkeys(_CA_VARIABLES, str(self.ca)) if self.ca else {})
 

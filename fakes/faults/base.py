@@ -50,6 +50,10 @@ class Fault:
         """Answer the request, wrongly; `serve` is the site, with the faults before this one around it."""
         raise NotImplementedError
 
+    def takes(self, length: int | None) -> int | None:  # noqa: ARG002  # most faults take all
+        """How many bytes of a request's body are taken before the connection is reset; None: all `length` of them."""
+        return None
+
     def handshake(self, handshake: Handshake) -> Handshake:
         """For a fault of that level: make the TLS handshake wrong, as the faults before this one left it."""
         raise NotImplementedError

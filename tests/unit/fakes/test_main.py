@@ -43,7 +43,16 @@ def test_up_says_where_it_is_serves_and_ends_cleanly(
         assert requests.get(f"{told['control']}/scenario", timeout=5).json()["name"] == "mine"
         journal = requests.get(f"{told['control']}/journal", timeout=5).json()
         assert [entry["server"] for entry in journal] == ["gateway1", "gateway2", "gateway3", "gateway4"]
-        assert list(told["urls"]) == ["gateway1", "gateway2", "gateway3", "gateway4", "hub", "cdn"]
+        assert list(told["urls"]) == [
+            "gateway1",
+            "gateway2",
+            "gateway3",
+            "gateway4",
+            "hub",
+            "cdn",
+            "pinata",
+            "kubo",
+        ]
         program.send_signal(number)
         rest, errors = program.communicate(timeout=10)
     assert (program.returncode, rest, errors) == (0, "", "")
@@ -71,6 +80,8 @@ def test_up_for_people(tmp_path: Path, tiny: dict[str, Any]) -> None:
         *(f"gateway{number}" for number in (1, 2, 3, 4)),
         "hub",
         "cdn",
+        "pinata",
+        "kubo",
         "control",
     ]
     assert set(exports) == {

@@ -315,4 +315,4 @@ def test_a_fault_of_tls_needs_tls() -> None:
     with World(MODELS, size="full", gateways=1) as world:
         with pytest.raises(ValueError, match="self-signed: needs a world with https"):
             world.add("gateway1", SelfSigned())
-        assert world.environment().keys() == {"FALLBACK_GATEWAYS", "FALLBACK_HF_ENDPOINT", "HF_ENDPOINT"}
+        assert not {name for name in world.environment() if "CA" in name.split("_")}

@@ -41,7 +41,16 @@ def test_every_file_of_the_builtin_manifest_is_everywhere() -> None:
 
 
 def test_what_a_world_says_of_itself(world: World) -> None:
-    assert list(world.urls) == ["gateway1", "gateway2", "gateway3", "gateway4", "hub", "cdn"]
+    assert list(world.urls) == [
+        "gateway1",
+        "gateway2",
+        "gateway3",
+        "gateway4",
+        "hub",
+        "cdn",
+        "pinata",
+        "kubo",
+    ]
     assert world.gateways == [world.urls[f"gateway{number}"] for number in (1, 2, 3, 4)]
     assert len({*world.urls.values(), world.control}) == 7
     assert all(urlsplit(url).hostname == "127.0.0.1" for url in world.urls.values())

@@ -1,0 +1,133 @@
+"""What clients send: a request's body, and the parts of a form in it, without holding 500 MB in memory.
+
+A large body goes into a file without a name, which is gone with the last view of it. Parts are views of the body
+(RFC 7578; RFC 2046 section 5.1.1). Only forms as programs send them are read: no part within a part, no transfer coding.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+import tempfile
+from dataclasses import dataclass
+from email.message import Message
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from fakes.content import scratch_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+    from fakes.answer import Request
+
+SMALL = 1 << 20  # bytes of a body that is kept in memory
+
+
+class FormError(ValueError):
+    """Not the form that was expected; the text is what a server would say."""
+
+
+class Body:
+    """A request's body as it comes."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._held = bytearray()
+        self._file: BinaryIO | None = None
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes."""
+        self.size += len(data)
+        if self._file is None and self.size > SMALL:
+            folder = scratch_folder()
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # closed by `close`; a mapping outlives that
+            self._file.write(self._held)
+            self._held.clear()
+        if self._file is None:
+            self._held += data
+        else:
+            self._file.write(data)
+
+    def close(self) -> None:
+        """Forget what came: nobody will look at it."""
+        if self._file is not None:
+            self._file.close()
+
+    def view(self) -> bytes | memoryview:
+        """All of it; it outlives `close`."""
+        if self._file is None:
+            return bytes(self._held)
+        self._file.flush()
+        return memoryview(mmap.mmap(self._file.fileno(), self.size, access=mmap.ACCESS_READ))
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a form: its name, its file's name as sent (None if it is no file), and its bytes."""
+
+    name: str
+    filename: str | None
+    media: str
+    data: memoryview
+
+    def text(self) -> str:
+        """A field's value."""
+        return bytes(self.data).decode("utf-8", "replace")
+
+
+def form(request: Request) -> list[Part]:
+    """The parts of a multipart/form-data request.
+
+    Raises:
+        FormError: it is none, or cut off.
+    """
+    kind = Message()
+    kind["content-type"] = request.header("content-type") or ""
+    boundary = kind.get_param("boundary")
+    if kind.get_content_type() != "multipart/form-data" or not isinstance(boundary, str) or not boundary:
+        raise FormError("multipart/form-data is wanted")
+    return list(_parts(memoryview(request.body), boundary.encode()))
+
+
+def _parts(body: memoryview, boundary: bytes) -> Iterator[Part]:
+    delimiter = re.compile(rb"(?:\r\n|\A)--" + re.escape(boundary) + rb"(--)?[ \t]*(?:\r\n|\Z)")
+    found = delimiter.search(body)
+    while found is not None and not found[1]:
+        start = found.end()
+        # The line break before the next delimiter belongs to it; a part without a header begins with one, too.
+        found = delimiter.search(body, start)
+        if found is None:
+            break
+        yield _part(body[start : found.start()])
+    if found is None:
+        raise FormError("the form is cut off, or its parts are not where its boundary says")
+
+
+def _part(data: memoryview) -> Part:
+    end = re.compile(rb"\r\n\r\n").search(data)
+    if end is None:
+        raise FormError("a part of the form has no end of its headers")
+    headers = Message()
+    for line in bytes(data[: end.start()]).decode("utf-8", "replace").split("\r\n"):
+        name, _, value = line.partition(":")
+        headers[name.strip()] = value.strip()
+    said = headers.get("content-disposition", "")
+    fields = {
+        key: _unquoted(value) for key, value in re.findall(r';\s*([\w*]+)=("(?:[^"\\]|\\.)*"|[^;]*)', said)
+    }
+    if not said.startswith("form-data") or "name" not in fields:
+        raise FormError("a part of the form has no name")
+    filename = fields.get("filename")
+    return Part(
+        fields["name"],
+        None if filename is None else unquote(filename),
+        headers.get_content_type(),
+        data[end.end() :],
+    )
+
+
+def _unquoted(value: str) -> str:
+    return re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value.strip()
