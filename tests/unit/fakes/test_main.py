@@ -90,6 +90,10 @@ def test_up_for_people(tmp_path: Path, tiny: dict[str, Any]) -> None:
         "FALLBACK_GATEWAYS",
         "FALLBACK_HF_ENDPOINT",
         "HF_ENDPOINT",
+        "FALLBACK_PINATA_API",
+        "FALLBACK_PINATA_UPLOADS",
+        "FALLBACK_KUBO_API",
+        "PINATA_JWT",
     }
     assert not Path(exports["FALLBACK_MANIFEST"]).exists(), "it leaves nothing behind"
 

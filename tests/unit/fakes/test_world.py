@@ -52,7 +52,7 @@ def test_what_a_world_says_of_itself(world: World) -> None:
         "kubo",
     ]
     assert world.gateways == [world.urls[f"gateway{number}"] for number in (1, 2, 3, 4)]
-    assert len({*world.urls.values(), world.control}) == 7
+    assert len({*world.urls.values(), world.control}) == 9
     assert all(urlsplit(url).hostname == "127.0.0.1" for url in world.urls.values())
     assert world.environment() == {
         "FALLBACK_GATEWAYS": ",".join(world.gateways),
