@@ -18,6 +18,11 @@ $(OLD_HUB):
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check 'huggingface_hub==0.36.*'
 	touch $@
 
+# The npm packages that clients of Node are made of; without npm their tests are skipped.
+NODE := tests/clients/node/node_modules/.ready
+$(NODE): tests/clients/node/package-lock.json
+	if command -v npm; then cd $(<D) && npm ci --ignore-scripts --no-audit --no-fund && touch ../../../$@; fi
+
 .PHONY: help e2e test clients faults faults-table nightly lint fix check bench clean
 
 help: ## this list
@@ -29,7 +34,7 @@ e2e: $(READY) ## the main job, offline: 13 files, 492 MB, through healthy and fa
 test: $(READY) ## unit and flow tests, with branch coverage
 	$(BIN)/python -m pytest --cov --cov-report=term --numprocesses 3 --dist worksteal
 
-clients: $(READY) $(OLD_HUB) ## huggingface_hub (newest and old), curl, wget, aria2c and pooch against the fakes
+clients: $(READY) $(OLD_HUB) $(NODE) ## other people's programs against the fakes: huggingface_hub, curl, wget, aria2c, pooch, npm's IPFS
 	$(BIN)/python -m pytest tests/clients
 
 faults: $(READY) ## every fault, alone and with a good second source: a table
@@ -57,4 +62,4 @@ bench: $(READY) ## this engine against curl -Z and a requests loop, as ratios
 	$(BIN)/python -m bench
 
 clean: ## remove the .venv and all caches
-	rm -rf .venv .venv-hub-old .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build dist
+	rm -rf .venv .venv-hub-old $(dir $(NODE)) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build dist

@@ -99,9 +99,15 @@ class Answer:
         headers = {"Content-Length": None, "Transfer-Encoding": "chunked"}
         return self.with_headers(headers).with_body(chunked(self.body))
 
+    @property
+    def unframed(self) -> Steps:
+        """The body without chunks around it."""
+        return self.body if self.parts is None else self.parts
+
     def until_close(self) -> Answer:
         """The same answer without a length: the end of the connection is the end of the body."""
-        return self.with_headers({"Content-Length": None, "Connection": "close"})
+        headers = {"Content-Length": None, "Transfer-Encoding": None, "Connection": "close"}
+        return self.with_headers(headers).with_body(self.unframed)
 
     def place(self, offset: int | None, fraction: float) -> int:
         """A number of bytes into the body: the offset (from the end when negative), else that fraction of the whole."""

@@ -169,7 +169,8 @@ def _bent(answer: Answer, bend: Callable[[steps.Steps], steps.Steps]) -> Answer:
     if answer.parts is None:
         return answer
     parts = bend(answer.parts)
-    return dataclasses.replace(answer, parts=parts, body=steps.chunked(parts))
+    is_chunked = answer.header("transfer-encoding") == "chunked"
+    return dataclasses.replace(answer, parts=parts, body=steps.chunked(parts) if is_chunked else parts)
 
 
 def _instead(request: Request, serve: Serve, block: int, bend: Bend) -> Answer:

@@ -36,7 +36,7 @@ class CutUnframed(Fault, name="cut-unframed", numbers=(47,), group="body"):
         """Nothing on the connection says that bytes are missing."""
         answer = serve(request)
         place = answer.place(self.offset, self.fraction)
-        return answer.until_close().with_body(steps.at(answer.body, place, steps.Close()))
+        return answer.until_close().with_body(steps.at(answer.unframed, place, steps.Close()))
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class BadChunk(Fault, name="bad-chunk", numbers=(49,), group="body"):
         answer = serve(request)
         place = answer.place(self.offset, self.fraction)
         # The nonsense must not be wrapped in a chunk of its own, so what comes before is wrapped alone.
-        good = list(steps.until(answer.body, place))
+        good = list(steps.until(answer.unframed, place))
         wrapped = list(steps.chunked(good))[:-1]
         nonsense = (b"xyz\r\nnot a chunk\r\n", steps.Close())
         return answer.chunked().with_body((*wrapped, *nonsense))
@@ -69,7 +69,7 @@ class ChunkedCut(Fault, name="chunked-cut", numbers=(48,), group="body"):
         """No last chunk, so nothing but that says that bytes are missing; inside, one chunk promises the whole body."""
         answer = serve(request)
         place = answer.place(self.offset, self.fraction)
-        cut = steps.at(answer.body, place, steps.Close())
+        cut = steps.at(answer.unframed, place, steps.Close())
         if self.inside:
             promise = b"%x\r\n" % (answer.length or 0)
             return answer.chunked().with_body(steps.chain((promise,), cut))

@@ -9,9 +9,10 @@ import pytest
 
 from fakes import faults
 from fakes.faults import FAULTS
-from fallback.ipfs import car, reading, varint
+from fallback.ipfs import car, dagpb, reading, varint
 from fallback.ipfs.car import BlocksOf, CarError, MissingBlockError
 from fallback.ipfs.cid import DAG_PB, RAW, Cid
+from fallback.ipfs.dagpb import Link, Node
 from fallback.ipfs.reading import WrongBlockError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from tests.unit.fakes.conftest import Heard, Talk
 
 SIZE = 3 * 2**20 + 5
+UNKNOWN = Cid.of(b"in no store", RAW)
 
 
 @pytest.fixture
@@ -227,3 +229,26 @@ def test_faults_add_up(cars: Cars, world: World) -> None:
     world.add("gateway1", faults.NoLength())
     data = cars.sent(faults.CarRoots())
     assert named(data) == [cars.right[0], *[cars.right[2]] * 2, *cars.right[3:]]
+
+
+def test_faults_of_framing_are_those_of_a_file(cars: Cars, world: World) -> None:
+    """A CAR that ends with the connection; one cut inside or after a chunk; nonsense for a chunk's size."""
+    right = cars.sent(faults.CarDuplicateBlock(times=1))
+    heard = cars.heard(faults.NoLength(framing="close"))
+    assert (heard.body, heard.end) == (right, "fin")
+    assert "transfer-encoding" not in heard.headers
+    assert cars.heard(faults.CutUnframed(offset=5000)).body == right[:5000]
+    assert chunks(cars.heard(faults.ChunkedCut(offset=5000)).body) == (right[:5000], b"", False)
+    assert b"not a chunk" in cars.heard(faults.BadChunk(offset=5000)).body[5000:]
+    world.add("gateway1", faults.NoLength(framing="close"))
+    assert named(cars.heard(faults.CarMissingBlock()).body) == [cars.right[0], *cars.right[2:]]
+
+
+def test_a_trailer_has_no_place_without_chunks(cars: Cars, world: World) -> None:
+    """Then nothing says that the CAR is not whole."""
+    root = Cid.of(node := dagpb.encode(Node((Link(cars.root, "a"), Link(UNKNOWN, "b")), b"\x08\x01")), DAG_PB)
+    world.blocks.put(root, node)
+    cars.url = f"{world.gateways[0]}/ipfs/{root}"
+    assert b"X-Stream-Error" in cars.heard(faults.CarRoots()).body
+    heard = cars.heard(faults.NoLength(framing="close"))
+    assert named(heard.body) == [root, *cars.right]
