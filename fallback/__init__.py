@@ -4,7 +4,7 @@
     summary = sync()
 
 `sync` makes a folder match a manifest, `fetch` gets one file, `check_files` hashes all again,
-`manifest_from_dir` and `manifest_from_hub` make a manifest. Names are loaded when they are first
+`manifest_from_dir` and `manifest_from_hub` make a manifest, `publish_models` has it pinned. Names are loaded when they are first
 used (PEP 562): importing this package, or `fallback.ipfs`, loads no HTTP library.
 """
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         ConfigError,
         FallbackError,
         ManifestError,
+        PublishError,
         SettingsError,
         StoppedError,
         StorageError,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from fallback.events import Event, Observer, as_json, engine_progress
     from fallback.manifest import File, Manifest, Model
     from fallback.merge import add_to_manifest
+    from fallback.publish.publishing import Publication, publish_models, write_car
     from fallback.report import Checked, check_files
     from fallback.settings import Settings
     from fallback.work import FileResult
@@ -45,6 +47,8 @@ __all__ = [
     "ManifestError",
     "Model",
     "Observer",
+    "Publication",
+    "PublishError",
     "Settings",
     "SettingsError",
     "StoppedError",
@@ -60,7 +64,9 @@ __all__ = [
     "load_manifest",
     "manifest_from_dir",
     "manifest_from_hub",
+    "publish_models",
     "sync",
+    "write_car",
 ]
 
 _HOMES = {
@@ -71,6 +77,7 @@ _HOMES = {
     **dict.fromkeys(["Event", "Observer", "as_json", "engine_progress"], "events"),
     **dict.fromkeys(["File", "Manifest", "Model"], "manifest"),
     "add_to_manifest": "merge",
+    **dict.fromkeys(["Publication", "publish_models", "write_car"], "publish.publishing"),
     **dict.fromkeys(["Checked", "check_files"], "report"),
     "Settings": "settings",
 }

@@ -9,6 +9,7 @@
     │   ├── SizeError          the number of bytes is not the promised one
     │   └── DigestError        the bytes are not the promised ones
     ├── UnavailableError       whoever runs the network: no source could serve the file
+    ├── PublishError           whoever publishes: what came back is not what was sent; nothing was recorded
     ├── StorageError           whoever runs this machine: disk full, read-only, not a folder
     └── StoppedError           nobody: a caller or a signal ended the run; partials stay
 
@@ -92,6 +93,10 @@ class UnavailableError(FallbackError):
         self.reasons = tuple(reasons)
         lines = "".join(f"\n  {source}: {reason}" for source, reason in self.reasons)
         super().__init__(f"{name} could not be had from any source:{lines or ' none is configured for it'}")
+
+
+class PublishError(FallbackError):
+    """Whoever was to pin it says that it has something else; nothing was recorded."""
 
 
 class StorageError(FallbackError):

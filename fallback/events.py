@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-LayerName = Literal["cache", "ipfs", "huggingface", "mirror"]
+LayerName = Literal["cache", "ipfs", "huggingface", "mirror", "pin"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +156,26 @@ class FileFailed(FileEvent):
     attempts: int
     seconds: float
     reasons: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Uploading(FileEvent):
+    """So many bytes of the model (`path` is its name, too) have gone to `target`; bytes/s."""
+
+    target: str
+    sent: int
+    total: int
+    rate_bytes_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Published(FileEvent):
+    """`target` has the model under this CID, of this profile; where gateways should have it."""
+
+    target: str
+    cid: str
+    profile: str
+    urls: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

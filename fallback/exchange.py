@@ -17,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 from fallback.outcome import Failed, Malformed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
 CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.ASCII | re.IGNORECASE)
@@ -131,6 +131,16 @@ class Request:
         if old[0] == "https" and new[0] == "http":
             raise Failed(Malformed("redirect refused: from https to http"))
         return replace(self, url=url, token=self.token if new == old else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A POST of `size` bytes, which are made as they are sent; `headers` may hold a key, and go to this URL alone."""
+
+    url: str
+    body: Callable[[], Iterable[bytes]]
+    size: int
+    headers: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

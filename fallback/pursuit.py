@@ -6,7 +6,7 @@ the caller's `attempt`. Exclusions: no request is made here, and nothing is know
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from fallback.errors import UnavailableError
 from fallback.events import Waiting
@@ -19,20 +19,24 @@ if TYPE_CHECKING:
     from fallback.outcome import Outcome
     from fallback.plan import Try
     from fallback.run import Run
-    from fallback.sources import Source
+    from fallback.sources import Named
 
 
-class Attempt(Protocol):
+Asked = TypeVar("Asked", bound="Named")
+Asked_contra = TypeVar("Asked_contra", bound="Named", contravariant=True)
+
+
+class Attempt(Protocol[Asked_contra]):
     """One request to one source, as the step says; never raises `Failed`."""
 
-    def __call__(self, source: Source, step: Try, *, alone: bool) -> Outcome:
+    def __call__(self, source: Asked_contra, step: Try, *, alone: bool) -> Outcome:
         """Ask; `alone`: nobody else is left, so that even a slow source is better than none."""
 
 
 def pursue(
     run: Run,
-    sources: Iterable[Source],
-    attempt: Attempt,
+    sources: Iterable[Asked],
+    attempt: Attempt[Asked],
     *,
     whom: tuple[str, str],
     what: str,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fallback.events import Event, Observer
     from fallback.outcome import Outcome
     from fallback.settings import Settings
-    from fallback.sources import Source
+    from fallback.sources import Named, Source
     from fallback.transport import Transport
 
 
@@ -48,12 +48,12 @@ class Run:
     emit: Callable[[Event], None]
     stop: Stop
     health: dict[str, Health]
-    note: Callable[[Source, Outcome, float, str | None], None]
+    note: Callable[[Named, Outcome, float, str | None], None]
     deadline: float | None = None
     rehash: bool = False
     """No row is trusted, and whatever stands in a file's place is set aside: this is a repair."""
 
-    def attempts_of(self, source: Source) -> int:
+    def attempts_of(self, source: Named) -> int:
         """How often a file may ask this source."""
         return _attempts_of(self.settings, source)
 
@@ -169,7 +169,7 @@ class _Board:
         self._settings, self._known, self._state, self._clock = settings, known, state, clock
         self._lock = threading.Lock()
 
-    def note(self, source: Source, outcome: Outcome, began: float, sha256: str | None) -> None:
+    def note(self, source: Named, outcome: Outcome, began: float, sha256: str | None) -> None:
         attempts = _attempts_of(self._settings, source)
         jitter = random.random()  # noqa: S311 - spreads clients, keeps no secret
         pause = Pause(self._settings.backoff_s, self._settings.max_wait_s, attempts, jitter)
@@ -213,5 +213,5 @@ class _Network:
             self._transport.close()
 
 
-def _attempts_of(settings: Settings, source: Source) -> int:
+def _attempts_of(settings: Settings, source: Named) -> int:
     return settings.gateway_attempts if source.layer == "ipfs" else settings.hub_attempts

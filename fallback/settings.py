@@ -26,8 +26,15 @@ if TYPE_CHECKING:
 
 PREFIX = "FALLBACK_"
 CONFIG = "fallback.toml"
-ALIASES = {"HF_ENDPOINT": "hf_endpoint", "HF_TOKEN": "hf_token", "HF_HUB_OFFLINE": "offline"}
-"""huggingface_hub's own variables, below ours of the same meaning."""
+ALIASES = {
+    "HF_ENDPOINT": "hf_endpoint",
+    "HF_TOKEN": "hf_token",
+    "HF_HUB_OFFLINE": "offline",
+    "PINATA_JWT": "pinata_jwt",
+    "PINATA_API_KEY": "pinata_key",
+    "PINATA_SECRET_KEY": "pinata_secret",
+}
+"""Variables that other programs read, too, below ours of the same meaning."""
 
 _MOST = {"count": 256, "s": 1e6, "h": 1e6, "days": 1e5, "bytes": 2**63 - 1, "bytes/s": 1e12}
 """Upper bounds by unit: beyond them sockets, locks or SQLite overflow, and nobody means it."""
@@ -75,6 +82,19 @@ class Settings:
     )
     ca_bundle: Path | None = _set(
         None, "certificates", "CAs to believe (PEM); default: those of REQUESTS_CA_BUNDLE, else certifi's"
+    )
+    pinata_jwt: str | None = _set(
+        None, "secret", "token for publishing; sent to Pinata's two URLs only", secret=True
+    )
+    pinata_key: str | None = _set(
+        None, "secret", "key for publishing, of a pair; or a token, if it alone is set", secret=True
+    )
+    pinata_secret: str | None = _set(None, "secret", "the other half of the pair", secret=True)
+    pinata_api: str = _set("https://api.pinata.cloud", "URL", "Pinata's API")
+    pinata_uploads: str = _set("https://uploads.pinata.cloud", "URL", "where Pinata's v3 takes uploads")
+    kubo_api: str = _set("http://127.0.0.1:5001", "URL", "RPC of a Kubo node")
+    publish_answer_s: float = _set(
+        600.0, "s", "how long whoever pins may take to answer, once it has everything", low=0.1
     )
     offline: bool = _set(False, "flag", "request nothing")  # noqa: FBT003 - a default
     gateway_attempts: int = _set(2, "count", "attempts of a file at one gateway", low=1)

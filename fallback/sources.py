@@ -54,8 +54,8 @@ class Wanted:
         return f"{self.model.name}/{self.file.path}"
 
 
-class Source(Protocol):
-    """Somewhere a file can be had from."""
+class Named(Protocol):
+    """Somewhere requests go."""
 
     @property
     def name(self) -> str:
@@ -64,6 +64,10 @@ class Source(Protocol):
     @property
     def layer(self) -> LayerName:
         """The layer it belongs to."""
+
+
+class Source(Named, Protocol):
+    """Somewhere a file can be had from."""
 
     def request(self, wanted: Wanted) -> Request | None:
         """How to ask for the file from its first byte; None: it has no name here."""
@@ -178,6 +182,11 @@ def in_order(settings: Settings) -> tuple[Source, ...]:
         replace(last, called=f"{last.name} (huggingface)") if last.name in made else last,
     )
     return hub + gateways if settings.preferred_layer == "huggingface" else gateways + hub
+
+
+def gateway_urls(settings: Settings, path: str) -> tuple[str, ...]:
+    """Where each gateway has, or should have, what is at `path`: `cid` or `cid/below`."""
+    return tuple(f"{url}/ipfs/{quote(path)}" for url in settings.gateways)
 
 
 def mirrors(urls: Iterable[str]) -> tuple[Mirror, ...]:

@@ -8,6 +8,7 @@ no second attempt (`plan`), except on a kept connection that the server had clos
 
 from __future__ import annotations
 
+import functools
 import http.client
 import ssl
 import time
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from fallback.exchange import Request
+    from fallback.exchange import Request, Upload
     from fallback.outcome import Outcome
     from fallback.watchdog import Phase, Watch
 
@@ -159,7 +160,7 @@ class Transport:
         ends_at = None if ends_in_s is None else time.monotonic() + ends_in_s
         limits = Limits(self._connect_s, self._quiet_s, min_rate_bytes_s, ends_at, self._stop)
         for _hop in range(MAX_REDIRECTS + 1):
-            answer = self._exchange(request, limits)
+            answer = self._exchange(request.url, functools.partial(self._get, request), limits)
             if answer.head.location is None:
                 return answer
             if self._is_public(answer.peer):
@@ -171,15 +172,54 @@ class Transport:
                         pass
         raise Failed(Malformed(f"more than {MAX_REDIRECTS} redirects"))
 
+    def send(
+        self,
+        upload: Upload,
+        sent: Callable[[int], None],
+        *,
+        min_rate_bytes_s: float,
+        answer_s: float,
+        ends_in_s: float | None = None,
+    ) -> Answer:
+        """Send `upload`; `sent` is told how many bytes of it have gone, and the answer has `answer_s` to begin.
+
+        No redirect is followed: a key goes to nobody else, and neither does what it pays for.
+
+        Raises:
+            Failed: it was not taken, or no answer came.
+            StoppedError: `stop` says so meanwhile.
+        """
+        ends_at = None if ends_in_s is None else time.monotonic() + ends_in_s
+        limits = Limits(self._connect_s, self._quiet_s, min_rate_bytes_s, ends_at, self._stop)
+
+        def post(watch: Watch) -> requests.Response:
+            body = _Sending(upload, watch, sent, replace(limits, quiet_s=answer_s))
+            given = {"Accept-Encoding": "identity", **upload.headers}
+            return self._session.post(
+                upload.url,
+                data=body,  # whatever has a length and can be iterated over
+                headers=given,
+                stream=True,
+                allow_redirects=False,
+                timeout=None,
+                verify=self._verify,
+            )
+
+        answer = self._exchange(upload.url, post, limits)
+        if answer.head.location is not None:
+            answer.close()
+            raise Failed(Malformed("a redirect, which an upload does not follow"))
+        return answer
+
     def close(self) -> None:
         """Close the kept connections."""
         self._session.close()
 
-    def _exchange(self, request: Request, limits: Limits) -> Answer:
+    def _exchange(self, url: str, ask: Callable[[Watch], requests.Response], limits: Limits) -> Answer:
         while True:
             watch = WATCHDOG.watch(limits)
             try:
-                return self._send(request, watch)
+                return _answered(url, ask, watch)
             except BaseException as error:
                 WATCHDOG.release(watch)
                 if self._stop():
@@ -190,21 +230,46 @@ class Transport:
                     continue  # each turn uses up a kept connection; a fresh one is not `reused`
                 raise Failed(translate(error, watch)) from error
 
-    def _send(self, request: Request, watch: Watch) -> Answer:
-        with under(watch):
-            response = self._session.get(
-                request.url,
-                headers=request.headers(),
-                stream=True,
-                allow_redirects=False,
-                timeout=None,
-                verify=self._verify,
-            )
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        if watch.killed:  # where a head was cut off looks like its end
-            response.close()
-            raise Failed(_killed(watch))
-        return Answer(Head(response.status_code, headers, request.url), response, watch)
+    def _get(self, request: Request, _watch: Watch) -> requests.Response:
+        return self._session.get(
+            request.url,
+            headers=request.headers(),
+            stream=True,
+            allow_redirects=False,
+            timeout=None,
+            verify=self._verify,
+        )
+
+
+class _Sending:
+    """An upload's body as requests sends it: under watch as what is received is, a piece at a time."""
+
+    def __init__(self, upload: Upload, watch: Watch, sent: Callable[[int], None], after: Limits) -> None:
+        self._upload, self._watch, self._sent, self._after = upload, watch, sent, after
+
+    def __len__(self) -> int:
+        return self._upload.size
+
+    def __iter__(self) -> Iterator[bytes]:
+        gone = 0
+        self._watch.enter("body")
+        for piece in self._upload.body():
+            self._watch.reading()
+            yield piece
+            self._watch.received(len(piece))
+            gone += len(piece)
+            self._sent(gone)
+        self._watch.limits = self._after  # from now on it is the server that works
+
+
+def _answered(url: str, ask: Callable[[Watch], requests.Response], watch: Watch) -> Answer:
+    with under(watch):
+        response = ask(watch)
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    if watch.killed:  # where a head was cut off looks like its end
+        response.close()
+        raise Failed(_killed(watch))
+    return Answer(Head(response.status_code, headers, url), response, watch)
 
 
 def translate(error: BaseException, watch: Watch) -> Outcome:

@@ -30,6 +30,11 @@ _OPTIONS = (
     ),
 )
 
+_TOLD_OPTIONS = (
+    click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout for every event."),
+    click.option("--quiet", "-q", is_flag=True, help="Say nothing but warnings and errors."),
+)
+
 _RUN_OPTIONS = (
     click.option("--jobs", type=int, metavar="N", help="Files at a time."),
     click.option(
@@ -39,8 +44,7 @@ _RUN_OPTIONS = (
         metavar="SECONDS",
         help="End the run after so long, whatever servers do.",
     ),
-    click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout for every event."),
-    click.option("--quiet", "-q", is_flag=True, help="Say nothing but warnings and errors."),
+    *_TOLD_OPTIONS,
 )
 
 
@@ -54,6 +58,13 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options of commands that download."""
     for option in reversed(_RUN_OPTIONS):
+        command = option(command)
+    return command
+
+
+def told_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of how a command says what it does."""
+    for option in reversed(_TOLD_OPTIONS):
         command = option(command)
     return command
 

@@ -1,12 +1,14 @@
-"""`fallback cid`: what a file or folder is called on IPFS."""
+"""`fallback cid` and `fallback publish`: what files are called on IPFS, and how others get to have them."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
+from fallback.cli import options, progress
 from fallback.ipfs.unixfs import PROFILES
 
 
@@ -38,3 +40,56 @@ def cid(path: Path, profile: str, *, as_json: bool) -> None:
             click.echo(json.dumps({"path": name, "size": built.size, "cid": str(built.cid)}))
     size = sum(built.size for built in made.files.values())
     click.echo(json.dumps({"path": "", "size": size, "cid": str(made.root.cid), "profile": profile}))
+
+
+@click.command()
+@click.argument("models", nargs=-1, metavar="[MODEL]…")
+@click.option("--to", required=True, type=click.Choice(["car", "kubo", "pinata"]), help="Who is to have it.")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="The CAR to write (--to car)."
+)
+@click.option("--api", "kubo_api", metavar="URL", help="RPC of the node (--to kubo).")
+@click.option("--pinata-api", type=click.Choice(["v1", "v3"]), help="Which of Pinata's APIs; default: v1.")
+@options.settings_options
+@options.told_options
+def publish(
+    models: tuple[str, ...], to: str, output: Path | None, pinata_api: str | None, **flags: Any
+) -> None:
+    """Publish models that are here on IPFS, and record the CIDs they got.
+
+    With no MODEL, all models of the manifest. A CAR needs no account: it can be imported into a node,
+    or uploaded to any pinning service, and has the same CIDs. Keys for Pinata: PINATA_JWT, or
+    PINATA_API_KEY with PINATA_SECRET_KEY.
+    """
+    from fallback.publish import publishing  # noqa: PLC0415 - `--help` needs none of it
+
+    _check(to, output=output, kubo_api=flags["kubo_api"], pinata_api=pinata_api)
+    as_json, quiet = flags.pop("as_json"), flags.pop("quiet")
+    settings = options.load(flags)
+    with progress.observer(as_json=as_json, quiet=quiet) as observer:
+        if output is not None:
+            made = publishing.write_car(models, output, settings=settings, observer=observer)
+        else:
+            where: Any = {"kubo": "kubo", "pinata": "pinata-v3" if pinata_api == "v3" else "pinata"}[to]
+            made = publishing.publish_models(models, to=where, settings=settings, observer=observer)
+    if as_json:
+        return
+    for each in made:
+        click.echo(f"{each.model}  {each.cid}  {each.profile}")
+        for url in () if quiet else each.urls:
+            click.echo(f"    {url}", err=True)
+    if output is not None and not quiet:
+        click.echo(f"{output}: import it (`ipfs dag import`), or upload it; nothing was recorded", err=True)
+
+
+def _check(to: str, **given: Any) -> None:
+    """An option that belongs to another target is a mistake, and not to be passed over."""
+    for name, target, flag in (
+        ("output", "car", "-o"),
+        ("kubo_api", "kubo", "--api"),
+        ("pinata_api", "pinata", "--pinata-api"),
+    ):
+        if given[name] is not None and to != target:
+            raise click.UsageError(f"{flag} goes with --to {target}")
+    if to == "car" and given["output"] is None:
+        raise click.UsageError("--to car needs a file to write: -o FILE")

@@ -47,10 +47,10 @@ def from_chunks(chunks: Iterable[bytes], profile: Profile, sink: Sink = nowhere)
     """The file in `chunks`, each of the profile's size but the last."""
     levels: list[list[Built]] = [[]]
     for chunk in chunks:
-        levels[0].append(_leaf(chunk, profile, sink))
+        levels[0].append(leaf(chunk, profile, sink))
         _wrap_full(levels, profile, sink)
     if levels == [[]]:
-        return _leaf(b"", profile, sink)
+        return leaf(b"", profile, sink)
     # A tail that is alone on its level is wrapped up to the others' height all the same.
     for height in range(len(levels)):
         above = any(levels[height + 1 :])
@@ -96,7 +96,8 @@ def _chunks(stream: BinaryIO, size: int) -> Iterator[bytes]:
         yield chunk
 
 
-def _leaf(chunk: bytes, profile: Profile, sink: Sink) -> Built:
+def leaf(chunk: bytes, profile: Profile, sink: Sink = nowhere) -> Built:
+    """The block of one chunk of a file, or of all of a file that has no more."""
     if profile.raw_leaves:
         block, codec = chunk, RAW
     else:

@@ -46,8 +46,13 @@ def header(roots: Sequence[Cid]) -> bytes:
 
 def section(cid: Cid, block: bytes) -> bytes:
     """One block as it stands in a CAR."""
+    return prefix(cid, len(block)) + block
+
+
+def prefix(cid: Cid, size: int) -> bytes:
+    """What stands in a CAR before a block of `size` bytes."""
     name = cid.encode()
-    return varint.encode(len(name) + len(block)) + name + block
+    return varint.encode(len(name) + size) + name
 
 
 def read(stream: BinaryIO) -> Iterator[tuple[Cid, bytes]]:
