@@ -26,7 +26,6 @@ from fakes.world import World
 from fallback import (
     ConfigError,
     FallbackError,
-    Manifest,
     PublishError,
     Settings,
     SettingsError,
@@ -172,7 +171,7 @@ def test_a_key_and_its_secret(world: World, settings: Settings) -> None:
     ],
 )
 def test_without_keys_the_message_says_what_to_set(
-    world: World, settings: Settings, given: dict[str, str], what: str
+    world: World, settings: Settings, given: dict[str, Any], what: str
 ) -> None:
     with pytest.raises(SettingsError, match=what):
         publish_models(to="pinata", settings=replace(settings, pinata_jwt=None, **given))
@@ -313,4 +312,3 @@ def test_the_key_is_in_no_file(world: World, settings: Settings) -> None:
     assert JWT not in repr(settings)
     with sqlite3.connect(settings.state_path / "state.sqlite3") as database:
         assert not any(JWT in line for line in database.iterdump())
-    assert Manifest.load(settings.models_dir / ".manifests.json")

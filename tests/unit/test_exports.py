@@ -9,9 +9,9 @@ import fallback
 
 PUBLIC = [
     "Checked", "ConfigError", "Event", "FallbackError", "File", "FileFailure", "FileResult", "Manifest", "ManifestError",
-    "Model", "Observer", "Settings", "SettingsError", "StoppedError", "StorageError", "Summary",
+    "Model", "Observer", "Publication", "PublishError", "Settings", "SettingsError", "StoppedError", "StorageError", "Summary",
     "UnavailableError", "UnknownModelError", "add_to_manifest", "as_json", "check_files", "engine_progress", "fetch", "load_manifest",
-    "manifest_from_dir", "manifest_from_hub", "sync",
+    "manifest_from_dir", "manifest_from_hub", "publish_models", "sync", "write_car",
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""`fallback cid`: the root alone, or a line a file."""
+"""`fallback publish`: options that go together, and what it says where nothing can be published."""
 
 from __future__ import annotations
 
@@ -8,34 +8,69 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
+from fallback import manifest_from_dir
+from fallback.cli import exits
 from fallback.cli.main import cli
+from fallback.ipfs import car
+from fallback.ipfs.unixfs import V1_2025
+from fallback.publish import tree
+from fallback.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-HELLO = {
-    "unixfs-v1-2025": "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e",
-    "unixfs-v0-2015": "Qmf412jQZiuVUtdgnB36FXFX7xg5V6KEbSJ4dpQuhkLyfD",
-}
+
+@pytest.fixture(name="models")
+def _models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("PINATA_JWT", "PINATA_API_KEY", "PINATA_SECRET_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    models = tmp_path / "models"
+    (models / "m").mkdir(parents=True)
+    (models / "m/a.bin").write_bytes(b"a" * 5000)
+    made = manifest_from_dir(models / "m", settings=Settings(models_dir=models))
+    (models / ".manifests.json").write_text(made.to_json())
+    return models
 
 
-@pytest.mark.parametrize("profile", HELLO)
-def test_a_file(tmp_path: Path, profile: str) -> None:
-    (tmp_path / "hello").write_text("hello world")
-    ended = CliRunner().invoke(cli, ["cid", str(tmp_path / "hello"), "--profile", profile])
-    assert (ended.exit_code, ended.stdout) == (0, HELLO[profile] + "\n")
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        (["--to", "car"], "-o FILE"),
+        (["--to", "kubo", "-o", "x"], "-o goes with --to car"),
+        (["--to", "car", "-o", "x", "--api", "http://127.0.0.1:1"], "--api goes with --to kubo"),
+        (["--to", "kubo", "--pinata-api", "v3"], "--pinata-api goes with --to pinata"),
+        ([], "--to"),
+    ],
+)
+def test_options_that_do_not_go_together(models: Path, given: list[str], what: str) -> None:
+    result = CliRunner().invoke(cli, ["publish", *given, "--models-dir", str(models)])
+    assert result.exit_code == exits.USAGE
+    assert what in result.output
 
 
-def test_a_folder_as_json(tmp_path: Path) -> None:
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "sub/hello").write_text("hello world")
-    (tmp_path / ".hidden").write_text("")
-    ended = CliRunner().invoke(cli, ["cid", str(tmp_path), "--json"])
-    file, root = (json.loads(line) for line in ended.stdout.splitlines())
-    assert file == {"path": "sub/hello", "size": 11, "cid": HELLO["unixfs-v1-2025"]}
-    assert (root["path"], root["size"], root["profile"]) == ("", 11, "unixfs-v1-2025")
-    assert ended.stderr == "1 left out: .hidden\n"
+def test_without_a_key_it_says_what_to_set(models: Path) -> None:
+    result = CliRunner().invoke(cli, ["publish", "--to", "pinata", "--models-dir", str(models)])
+    assert "PINATA_JWT" in str(result.exception)
+    assert "--to car -o FILE" in str(result.exception)
 
 
-def test_what_is_not_there(tmp_path: Path) -> None:
-    assert CliRunner().invoke(cli, ["cid", str(tmp_path / "nothing")]).exit_code == 2
+def test_a_car_is_written_and_named(models: Path, tmp_path: Path) -> None:
+    output = tmp_path / "m.car"
+    result = CliRunner().invoke(
+        cli, ["publish", "m", "--to", "car", "-o", str(output), "--models-dir", str(models)]
+    )
+    assert result.exit_code == 0, result.output
+    cid = str(tree.of_path(models / "m", V1_2025).root.cid)
+    assert f"m  {cid}  unixfs-v1-2025" in result.output
+    assert "nothing was recorded" in result.output
+    with output.open("rb") as stream:
+        assert cid in {str(block) for block, _ in car.read(stream)}
+
+
+def test_as_json(models: Path, tmp_path: Path) -> None:
+    output = tmp_path / "m.car"
+    result = CliRunner().invoke(
+        cli, ["publish", "--to", "car", "-o", str(output), "--models-dir", str(models), "--json"]
+    )
+    [line] = [json.loads(line) for line in result.stdout.splitlines()]
+    assert (line["event"], line["model"], line["target"]) == ("published", "m", str(output))
