@@ -12,14 +12,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.e2e import acts, holding, report
+from tests.e2e import acts, holding, publishing, report
 from tests.e2e.stage import Stage
 from tests.e2e.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ACTS = (*acts.ACTS, *holding.ACTS)
+ACTS = (*acts.ACTS, *holding.ACTS, *publishing.ACTS)
 OUT = Path(__file__).parents[2] / "out" / "e2e.json"
 
 

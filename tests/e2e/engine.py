@@ -24,11 +24,12 @@ GATEWAY_ATTEMPTS = 2
 LIMIT_S = 90.0
 """No act takes a third of this; a run that hangs is ended here and says so."""
 
-# Short, so that a dead server costs seconds; everything else is as users have it.
+# Short, so that a dead server costs seconds, and as many jobs on every machine; all else is as users have it.
 SHORT = {
     "FALLBACK_TIMEOUT_S": "6",
     "FALLBACK_CONNECT_TIMEOUT_S": "2",
     "FALLBACK_BACKOFF_S": "0.2",
+    "FALLBACK_JOBS": str(JOBS),
     "FALLBACK_GATEWAY_ATTEMPTS": str(GATEWAY_ATTEMPTS),
 }
 
@@ -85,18 +86,23 @@ class Process:
 
 @contextlib.contextmanager
 def started(
-    command: Sequence[str], manifest: Path, models_dir: Path, gateways: Sequence[str], hub: str
+    command: Sequence[str],
+    manifest: Path,
+    models_dir: Path,
+    gateways: Sequence[str],
+    hub: str,
+    environment: Mapping[str, str],
 ) -> Iterator[Process]:
     """`fallback COMMAND` for a manifest and a folder, with these sources and no others; killed with the block."""
-    given = [sys.executable, "-m", "fallback", *command, "--json", "--jobs", str(JOBS)]
+    given = [sys.executable, "-m", "fallback", *command, "--json"]
     given += ["--manifest", str(manifest), "--models-dir", str(models_dir), "--hf-endpoint", hub]
     for gateway in gateways:
         given += ["--gateway", gateway]
     # Files, not pipes: nobody reads while it runs, and a pipe that is full would stop it.
     with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
-        environment = clean_environment() | SHORT
+        whole = clean_environment() | SHORT | dict(environment)
         popen = subprocess.Popen(
-            given, env=environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, text=True
+            given, env=whole, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, text=True
         )
         try:
             yield Process(popen, stdout, stderr)
@@ -106,11 +112,11 @@ def started(
 
 
 def clean_environment() -> dict[str, str]:
-    """Ours without what would change the engine's mind: its settings, HuggingFace's, and proxies."""
+    """Ours without what would change the engine's mind: its settings, HuggingFace's, Pinata's, and proxies."""
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("FALLBACK_", "HF_")) and not name.lower().endswith("_proxy")
+        if not name.startswith(("FALLBACK_", "HF_", "PINATA_")) and not name.lower().endswith("_proxy")
     }
 
 

@@ -62,20 +62,30 @@ class Stage:
         self.world.play("e2e", rules)
 
     def start(
-        self, models: str, command: Sequence[str] = engine.SYNC, manifest: Mapping[str, Any] | None = None
+        self,
+        models: str,
+        command: Sequence[str] = engine.SYNC,
+        manifest: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> AbstractContextManager[Process]:
         """Start the engine on the folder `models`, with the fakes as its only sources."""
         path = self.folder / f"{models}.manifest.json"
         # Not written again under another process that may be reading it.
         if manifest is not None or not path.exists():
             path.write_text(json.dumps(self.world.manifest if manifest is None else manifest))
-        return engine.started(command, path, self.folder / models, self.world.gateways, self.world.hub)
+        return engine.started(
+            command, path, self.folder / models, self.world.gateways, self.world.hub, environment or {}
+        )
 
     def run(
-        self, models: str, command: Sequence[str] = engine.SYNC, manifest: Mapping[str, Any] | None = None
+        self,
+        models: str,
+        command: Sequence[str] = engine.SYNC,
+        manifest: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> Run:
         """Start the engine and wait for its end."""
-        with self.start(models, command, manifest) as process:
+        with self.start(models, command, manifest, environment) as process:
             return process.ended()
 
     def look(self, models: str, manifest: Mapping[str, Any] | None = None) -> Disk:

@@ -43,6 +43,7 @@ class World:
         self.urls: dict[str, str] = told["urls"]
         self.manifest: dict[str, Any] = told["manifest"]
         self._control: str = told["control"]
+        self._environment: dict[str, str] = told["environment"]
         # A proxy of the environment must not see requests to loopback.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         return self
@@ -61,6 +62,13 @@ class World:
     def hub(self) -> str:
         """The Hub's URL."""
         return self.urls["hub"]
+
+    @property
+    def publishing(self) -> dict[str, str]:
+        """The environment that points a publisher at the fakes of Pinata and Kubo."""
+        return {
+            name: value for name, value in self._environment.items() if "PINATA" in name or "KUBO" in name
+        }
 
     def play(self, name: str, rules: Sequence[Mapping[str, Any]] = ()) -> None:
         """Put these rules into force and no others, and begin the journal anew."""
