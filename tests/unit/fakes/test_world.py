@@ -14,6 +14,7 @@ import requests
 
 from fakes.catalogue import Catalogue
 from fakes.faults import AcceptSilent, Dribble, Endless, Refused, Stall, Status
+from fakes.pinata import JWT
 from fakes.scenarios import Scenario, shipped
 from fakes.world import World
 
@@ -58,6 +59,10 @@ def test_what_a_world_says_of_itself(world: World) -> None:
         "FALLBACK_GATEWAYS": ",".join(world.gateways),
         "FALLBACK_HF_ENDPOINT": world.hub,
         "HF_ENDPOINT": world.hub,
+        "FALLBACK_PINATA_API": world.pinata,
+        "FALLBACK_PINATA_UPLOADS": world.pinata,
+        "FALLBACK_KUBO_API": world.kubo,
+        "PINATA_JWT": JWT,
     }
 
 
