@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from fallback import metrics
 from fallback.download import download
+from fallback.downloads import Keeper
 from fallback.errors import SettingsError, StorageError, UnavailableError
 from fallback.events import FileFailed, RunEnded, RunStarted, Warned
 from fallback.manifest import File, Manifest, Model
@@ -120,7 +121,9 @@ def sync(
     with running(settings, in_order(settings), observer, stop, types=types, rehash=rehash) as (run, state):
         if chosen.total_bytes > settings.warn_total_bytes:
             run.emit(Warned(f"the manifest holds {chosen.total_bytes / 1e9:.1f} GB"))
-        summary = _all(list(_wanted(chosen, state)), run)
+        wanted = list(_wanted(chosen, state))
+        run.observe(Keeper(state, wanted, run.clock.now))
+        summary = _all(wanted, run)
         _after(settings, run, state, [Wanted(model, file) for model, file in manifest.files()])
     return _unless_storage(summary, settings.models_dir)
 
@@ -237,6 +240,7 @@ def _after(settings: Settings, run: Run, state: State, wanted: Sequence[Wanted])
     since = now - settings.metrics_retention_h * 3600
     try:
         state.attempts.prune(since, beyond=now + DAY_S)
+        state.downloads.prune(since)
         metrics.write_copy(settings.models_dir / METRICS_COPY, metrics.records(state.attempts, since))
     except Exception as error:  # noqa: BLE001 - what a strange row does, too
         run.emit(Warned(f"the metrics copy was not written: {error}"))

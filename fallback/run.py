@@ -49,6 +49,7 @@ class Run:
     stop: Stop
     health: dict[str, Health]
     note: Callable[[Named, Outcome, float, str | None], None]
+    observe: Callable[[Observer], None]
     deadline: float | None = None
     rehash: bool = False
     """No row is trusted, and whatever stands in a file's place is set aside: this is a repair."""
@@ -113,6 +114,7 @@ def running(
             note=board.note,
             deadline=deadline,
             rehash=rehash,
+            observe=teller.add,
         )
         try:
             yield run, state

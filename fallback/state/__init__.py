@@ -12,6 +12,7 @@ from fallback.state.attempts import Attempts
 from fallback.state.chunks import KnownChunks
 from fallback.state.cids import Cids
 from fallback.state.db import Database
+from fallback.state.downloads import Downloads
 from fallback.state.health import KnownHealth
 from fallback.state.verified import Verified
 
@@ -30,6 +31,7 @@ class State:
         self.attempts = Attempts(self.db)
         self.chunks = KnownChunks(self.db)
         self.cids = Cids(self.db)
+        self.downloads = Downloads(self.db)
         self.health = KnownHealth(self.db)
         self.verified = Verified(self.db)
 

@@ -48,6 +48,15 @@ class Cids:
             (cid, model_name, model_type, model_hash, gateway_url, now, now),
         )
 
+    def used(self, cid: str, model_name: str, model_type: str, *, now: float, ok: bool) -> None:
+        """Count that files were asked for by this CID, and whether they came."""
+        column = "success_count" if ok else "failure_count"
+        self._db.execute(
+            f"UPDATE ipfs_cids SET {column} = {column} + 1, last_accessed_at = ? WHERE id ="  # noqa: S608 - constants
+            " (SELECT max(id) FROM ipfs_cids WHERE cid = ? AND modelName = ? AND modelType = ?)",
+            (now, cid, model_name, model_type),
+        )
+
     def _newest(self, model_name: str, model_type: str) -> tuple[int, str] | None:
         rows = self._db.execute(
             "SELECT id, cid FROM ipfs_cids WHERE modelName = ? AND modelType = ? ORDER BY id DESC LIMIT 1",

@@ -26,5 +26,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX ipfs_cids_model ON ipfs_cids (modelName, modelType)",
         "CREATE TABLE source_health (source TEXT PRIMARY KEY, record TEXT NOT NULL)",
     ),
-    ("CREATE TABLE chunks (sha256 TEXT PRIMARY KEY, digests BLOB NOT NULL)",),
+    (
+        "CREATE TABLE chunks (sha256 TEXT PRIMARY KEY, digests BLOB NOT NULL)",
+        """CREATE TABLE ipfs_downloads (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, cidId INTEGER REFERENCES ipfs_cids (id),
+            downloadPath TEXT NOT NULL, status TEXT NOT NULL CHECK (status IN
+            ('pending', 'in_progress', 'resuming', 'paused', 'success', 'failed')),
+            downloaded_bytes INTEGER DEFAULT 0, total_bytes INTEGER, error_message TEXT, started_at REAL,
+            completed_at REAL, attempts INTEGER DEFAULT 0, lastAttempt REAL, currentSize INTEGER DEFAULT 0,
+            hash TEXT)""",
+        "CREATE INDEX ipfs_downloads_path ON ipfs_downloads (downloadPath)",
+    ),
 )

@@ -37,6 +37,7 @@ ORDER = [
     "connect",
     "transport",
     "metrics",
+    "downloads",
     "run",
     "pursuit",
     "proofs",
