@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fallback.author import manifest_from_dir, manifest_from_hub
+    from fallback.download import FileResult
     from fallback.engine import FileFailure, Summary, fetch, load_manifest, sync
     from fallback.errors import (
         ConfigError,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from fallback.publish.publishing import Publication, publish_models, write_car
     from fallback.report import Checked, check_files
     from fallback.settings import Settings
-    from fallback.work import FileResult
 
 __all__ = [
     "Checked",
@@ -71,7 +71,7 @@ __all__ = [
 
 _HOMES = {
     **dict.fromkeys(["manifest_from_dir", "manifest_from_hub"], "author"),
-    "FileResult": "work",
+    "FileResult": "download",
     **dict.fromkeys(["FileFailure", "Summary", "fetch", "load_manifest", "sync"], "engine"),
     **dict.fromkeys([name for name in __all__ if name.endswith("Error")], "errors"),
     **dict.fromkeys(["Event", "Observer", "as_json", "engine_progress"], "events"),

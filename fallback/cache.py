@@ -20,9 +20,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
-from fallback import adoption, durable
+from fallback import adoption, durable, locks
 from fallback.errors import StorageError, VerificationError, storage
 from fallback.manifest import CHUNK_BYTES
 from fallback.names import BAK, LEDGER, PARTIAL
@@ -32,9 +30,8 @@ from fallback.verify import prove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
-
-    from filelock import BaseFileLock
 
     from fallback.manifest import File
     from fallback.sources import Wanted
@@ -240,33 +237,12 @@ class Cache:
         )
         self._verified.put(self.key(wanted), row)
 
-    @contextlib.contextmanager
     def lock(
         self, wanted: Wanted, *, timeout_s: float, waits: Callable[[], None], over: Callable[[], bool]
-    ) -> Iterator[bool]:
-        """Hold the file's lock; False if it is not to be had within `timeout_s`, or before `over`.
-
-        It saves a second download and nothing else: who has no lock goes on without (P10). `waits`
-        is called once if another process holds it.
-        """
+    ) -> AbstractContextManager[bool]:
+        """Hold the file's lock, as `locks.held`: it saves a second download and nothing else."""
         name = hashlib.sha256(os.fsencode(self.key(wanted))).hexdigest()[:32]
-        lock: BaseFileLock | None = None
-        with contextlib.suppress(OSError, NotImplementedError):
-            self._locks.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self._locks / f"{name}.lock")
-            try:
-                lock.acquire(blocking=False)
-            except Timeout:
-                waits()
-                with contextlib.suppress(Timeout):
-                    lock.acquire(timeout=timeout_s, cancel_check=over)
-        held = lock is not None and lock.is_locked
-        try:
-            yield held
-        finally:
-            if lock is not None and held:
-                with contextlib.suppress(OSError):
-                    lock.release()
+        return locks.held(self._locks / f"{name}.lock", timeout_s=timeout_s, waits=waits, over=over)
 
     def sweep(self, wanted: Iterable[Wanted], *, partial_idle_s: float, bak_s: float) -> None:
         """Delete partials that nobody writes to or wants, idle for so long, and old files set aside.

@@ -8,17 +8,32 @@ no threads and no second file (`engine`), no retry of its own.
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from fallback.errors import StoppedError, UnavailableError
 from fallback.events import CacheHit, Quarantined, Waiting
 from fallback.pursuit import pursue
-from fallback.work import FileResult, Work
+from fallback.work import Work
 
 if TYPE_CHECKING:
+    from fallback.events import LayerName
     from fallback.run import Run
     from fallback.sources import Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """What became of one file; `bytes_received` over all attempts, `seconds` of wall time."""
+
+    model: str
+    path: str
+    layer: LayerName
+    source: str
+    size: int
+    bytes_received: int = 0
+    attempts: int = 0
+    seconds: float = 0.0
 
 
 def download(wanted: Wanted, run: Run) -> FileResult:
@@ -76,7 +91,9 @@ def _obtain(wanted: Wanted, run: Run) -> FileResult:
         if not work.is_whole():
             whom = wanted.model.name, wanted.file.path
             pursue(run, sources, work.attempt, whom=whom, what=str(wanted), sha256=wanted.file.sha256)
-        return work.completed()
+        completed = work.completed()
+        run.emit(completed)
+        return FileResult(**asdict(completed))
     finally:
         work.partial.close()
 

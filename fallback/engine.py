@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fallback import metrics
-from fallback.download import download
+from fallback.download import FileResult, download
 from fallback.downloads import Keeper
 from fallback.errors import SettingsError, StorageError, UnavailableError
 from fallback.events import FileFailed, RunEnded, RunStarted, Warned
@@ -23,7 +23,6 @@ from fallback.manifest import File, Manifest, Model
 from fallback.run import running
 from fallback.settings import Settings
 from fallback.sources import Wanted, in_order, ipfs_path, mirrors
-from fallback.work import FileResult
 
 if TYPE_CHECKING:
     import threading

@@ -19,10 +19,10 @@ from fallback import hub_answers
 from fallback.chunks import rechunked, with_proofs
 from fallback.errors import UnavailableError
 from fallback.exchange import Request
+from fallback.judging import judge
 from fallback.manifest import File
 from fallback.outcome import Corrupt, Delivered, Failed, Malformed
 from fallback.pursuit import pursue
-from fallback.sources import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

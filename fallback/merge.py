@@ -8,13 +8,10 @@ cannot be read as a manifest is refused, never repaired or replaced.
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
-from fallback import durable
+from fallback import durable, locks
 from fallback.engine import MANIFEST, load_manifest
 from fallback.errors import storage
 from fallback.events import Warned
@@ -52,7 +49,9 @@ def add_to_manifest(
     with storage(path):
         settings.models_dir.mkdir(parents=True, exist_ok=True)
         real = path.resolve()  # a link to a file kept elsewhere stays a link
-        with _locked(settings):
+        # Without it, a change that somebody else makes meanwhile is seen.
+        lock = settings.state_path / "locks" / LOCK
+        with locks.held(lock, timeout_s=settings.lock_timeout_s):
             while True:
                 before = _mark(real)
                 old = _old(settings, real, new=before is None)
@@ -92,17 +91,6 @@ def _said(settings: Settings, path: Path, old: Manifest, manifest: Manifest, *, 
             yield f"model {model.name} was there, with {len(model.files)} file(s), and is replaced"
     if settings.manifest is not None and settings.manifest != path:
         yield f"the setting manifest names {settings.manifest}, which stays in force instead of {path}"
-
-
-@contextlib.contextmanager
-def _locked(settings: Settings) -> Iterator[None]:
-    """Hold the lock if it can be had: without it, a change that somebody else makes meanwhile is seen."""
-    with contextlib.ExitStack() as held:
-        with contextlib.suppress(OSError, NotImplementedError, Timeout):
-            folder = settings.state_path / "locks"
-            folder.mkdir(parents=True, exist_ok=True)
-            held.enter_context(FileLock(folder / LOCK, timeout=settings.lock_timeout_s))
-        yield
 
 
 def _mark(path: Path) -> tuple[int, ...] | None:

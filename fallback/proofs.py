@@ -16,9 +16,10 @@ from fallback.ipfs import reading
 from fallback.ipfs.cid import Cid, CidError
 from fallback.ipfs.reading import MAX_BLOCK, DagError
 from fallback.ipfs.unixfs import PROFILES
+from fallback.judging import judge
 from fallback.manifest import File
 from fallback.outcome import Corrupt, Delivered, Failed, Malformed
-from fallback.sources import IpfsGateway, ipfs_path, judge
+from fallback.sources import IpfsGateway, ipfs_path
 
 if TYPE_CHECKING:
     from fallback.chunks import Chunks

@@ -9,22 +9,18 @@ no second attempt (`plan`), except on a kept connection that the server had clos
 from __future__ import annotations
 
 import functools
-import http.client
-import ssl
 import time
 from dataclasses import replace
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Self
 
 import requests
-import urllib3
-from requests.exceptions import RequestException
-from urllib3.exceptions import HTTPError
 
 from fallback.connect import WatchedAdapter, under
 from fallback.errors import StoppedError
 from fallback.exchange import Head, is_public
-from fallback.outcome import Failed, Interrupted, Malformed, Unavailable, Unreachable
+from fallback.foreign import FOREIGN, killed, root_of, translate
+from fallback.outcome import Failed, Malformed
 from fallback.watchdog import WATCHDOG, Limits
 
 if TYPE_CHECKING:
@@ -33,8 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from fallback.exchange import Request, Upload
-    from fallback.outcome import Outcome
-    from fallback.watchdog import Phase, Watch
+    from fallback.watchdog import Watch
 
 MAX_REDIRECTS = 10
 PIECE = 1 << 20
@@ -46,9 +41,6 @@ SLOW_BYTES_S = 256 << 10
 EXCERPT = 1024
 DRAIN = 64 << 10
 """A redirect's body up to this size is read, so that its connection can serve the next request."""
-
-FOREIGN = (RequestException, HTTPError, http.client.HTTPException, OSError, ValueError)
-"""Everything requests, urllib3 and http.client raise; a test asserts that none is missing."""
 
 
 class Answer:
@@ -83,7 +75,7 @@ class Answer:
             rate = len(data) / max(time.monotonic() - began, 1e-6)
             yield data
         if watch.killed:
-            raise Failed(_killed(watch))
+            raise Failed(killed(watch))
         if watch.broke is not None and left > 0:
             raise Failed(translate(watch.broke, watch))
 
@@ -226,7 +218,7 @@ class Transport:
                     raise StoppedError("stopped") from error
                 if not isinstance(error, FOREIGN):
                     raise
-                if watch.reused and not watch.killed and isinstance(_root(error), ConnectionError):
+                if watch.reused and not watch.killed and isinstance(root_of(error), ConnectionError):
                     continue  # each turn uses up a kept connection; a fresh one is not `reused`
                 raise Failed(translate(error, watch)) from error
 
@@ -268,46 +260,5 @@ def _answered(url: str, ask: Callable[[Watch], requests.Response], watch: Watch)
     headers = {name.lower(): value for name, value in response.headers.items()}
     if watch.killed:  # where a head was cut off looks like its end
         response.close()
-        raise Failed(_killed(watch))
+        raise Failed(killed(watch))
     return Answer(Head(response.status_code, headers, url), response, watch)
-
-
-def translate(error: BaseException, watch: Watch) -> Outcome:
-    """What an error of the libraries below means; by its type, never by its text."""
-    if watch.killed:
-        return _killed(watch)
-    root = _root(error)
-    reason = f"{type(root).__name__}: {root}" if str(root) else type(root).__name__
-    if isinstance(root, ssl.SSLCertVerificationError):
-        return Unreachable(f"the certificate is not accepted: {root.verify_message}", lasting=True)
-    if isinstance(error, requests.exceptions.ProxyError) or isinstance(root, urllib3.exceptions.ProxyError):
-        return Unreachable(f"the proxy does not work: {reason}")
-    if watch.phase == "connect":
-        return Malformed(reason) if isinstance(root, ValueError) else Unreachable(reason)
-    # RemoteDisconnected is a BadStatusLine too: a connection that ended comes first.
-    if isinstance(root, OSError | http.client.IncompleteRead | urllib3.exceptions.IncompleteRead):
-        return Interrupted(f"the connection broke off ({reason})")
-    if isinstance(root, http.client.HTTPException | HTTPError | ValueError):
-        return Malformed(f"not HTTP as it should be ({reason})")
-    return Interrupted(reason)
-
-
-def _killed(watch: Watch) -> Outcome:
-    why = watch.killed or ""
-    phase: Phase = watch.phase
-    if phase == "connect":
-        return Unreachable(why)
-    return Unavailable(why, timed_out=True) if phase == "head" else Interrupted(why, stalled=True)
-
-
-def _root(error: BaseException) -> BaseException:
-    """The innermost error: requests and urllib3 wrap one another in `reason`, `args` and causes."""
-    seen = [error]
-    while True:
-        inner = getattr(seen[-1], "reason", None)
-        nested = [
-            arg for arg in (inner, *seen[-1].args) if isinstance(arg, BaseException) and arg not in seen
-        ]
-        if not nested:
-            return seen[-1]
-        seen.append(nested[0])

@@ -8,15 +8,17 @@ the wrong ones are asked for (`mending`), else it starts anew. Exclusions: who i
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from fallback.errors import DigestError, SizeError, StorageError, VerificationError
 from fallback.events import AttemptEnded, AttemptStarted, Blamed, FileCompleted, Progressed
 from fallback.exchange import host_of
+from fallback.judging import judge
 from fallback.ledger import Response
 from fallback.mending import Mending
 from fallback.outcome import (
@@ -31,14 +33,14 @@ from fallback.outcome import (
     Storage,
 )
 from fallback.proofs import chunks_of
-from fallback.sources import IpfsGateway, judge
+from fallback.sources import IpfsGateway
 from fallback.trustless import car_bytes, file_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from fallback.chunks import Chunks
-    from fallback.events import Event, LayerName
+    from fallback.events import Event
     from fallback.exchange import Request
     from fallback.outcome import Outcome
     from fallback.partial import Partial
@@ -49,20 +51,6 @@ if TYPE_CHECKING:
 
 PROGRESS_S = 0.1
 """At most so often is progress told: an observer never slows a download."""
-
-
-@dataclass(frozen=True, slots=True)
-class FileResult:
-    """What became of one file; `bytes_received` over all attempts, `seconds` of wall time."""
-
-    model: str
-    path: str
-    layer: LayerName
-    source: str
-    size: int
-    bytes_received: int = 0
-    attempts: int = 0
-    seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -99,8 +87,9 @@ class Work:
         try:
             self.run.cache.commit(self.wanted, self.partial)
         except VerificationError as error:
-            if not self._mend(self._wrong()):
-                self._start_anew(error)
+            with contextlib.suppress(Failed):
+                if not self._mend(self._wrong()):
+                    self._start_anew(error)
             return False
         return True
 
@@ -125,10 +114,10 @@ class Work:
         run.note(source, outcome, began, wanted.file.sha256)
         return outcome
 
-    def completed(self) -> FileResult:
-        """Tell that the file has its name, and from whom the last of it came."""
+    def completed(self) -> FileCompleted:
+        """The file has its name; `source` is from whom the last of it came."""
         last = self.partial.ledger.responses[-1]
-        result = FileResult(
+        return FileCompleted(
             model=self.wanted.model.name,
             path=self.wanted.file.path,
             layer=last.layer,
@@ -138,8 +127,6 @@ class Work:
             attempts=self.attempts,
             seconds=time.monotonic() - self.began,
         )
-        self.run.emit(FileCompleted(**asdict(result)))
-        return result
 
     def _part(self, source: Source, *, from_zero: bool) -> tuple[int, int | None]:
         """The bytes (start, stop) to ask `source` for; None: to the end."""
@@ -183,7 +170,10 @@ class Work:
         except VerificationError as error:
             if request.by_blocks and self.partial.ledger.only() == source.name:
                 return self._not_so_named(error)
-            return self._with_gain(self._disproved(source, error))
+            try:
+                return self._with_gain(self._disproved(source, error))
+            except Failed as failed:
+                return failed.outcome
 
     def _begin(self, response: Response, stop: int | None) -> int:
         """A body begins; how many bytes of it are of use: never more than the file has left (P3)."""
@@ -283,7 +273,10 @@ class Work:
         """Which chunks of the whole partial are wrong; none if nobody knows."""
         if self.contradicted or self.partial.size != self.wanted.file.size:
             return ()
-        return self.partial.wrong(chunks_of(self.wanted, self.run), self.run.over)
+        wrong = self.partial.wrong(chunks_of(self.wanted, self.run), self.run.over)
+        if self.run.over():  # not all was looked at, and nobody is to be blamed for that
+            raise Failed(Interrupted("the run ended while it was looked at which bytes are wrong"))
+        return wrong
 
     def _mend(self, wrong: Chunks) -> bool:
         if wrong:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fallback import add_to_manifest, folder, manifest_from_dir, manifest_from_hub, merge
+from fallback import add_to_manifest, folder, locks, manifest_from_dir, manifest_from_hub, merge
 from fallback.errors import ConfigError, ManifestError, StoppedError, StorageError
 from fallback.events import Listed, Warned
 from fallback.ipfs import building
@@ -366,7 +366,7 @@ def test_a_lock_that_fails_loses_no_change_that_somebody_made_meanwhile(
             add_to_manifest(one("theirs"), settings=settings)
         return real(*args)
 
-    monkeypatch.setattr(merge, "FileLock", broken)
+    monkeypatch.setattr(locks, "FileLock", broken)
     if exists:
         add_to_manifest(one("first"), settings=settings)
     monkeypatch.setattr(merge, "_merged", meanwhile)

@@ -18,8 +18,9 @@ from werkzeug import Response
 
 from fallback.errors import StoppedError
 from fallback.exchange import Request, is_public
+from fallback.foreign import FOREIGN, translate
 from fallback.outcome import Failed, Interrupted, Malformed, Outcome, Unavailable, Unreachable
-from fallback.transport import FOREIGN, MAX_REDIRECTS, Transport, translate
+from fallback.transport import MAX_REDIRECTS, Transport
 from fallback.watchdog import Limits, Watch
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from fallback.cli import progress
+from fallback.download import FileResult
 from fallback.engine import FileFailure, Summary
 from fallback.events import (
     AttemptEnded,
@@ -28,7 +29,6 @@ from fallback.events import (
     Waiting,
     Warned,
 )
-from fallback.work import FileResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable
