@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from fallback.ipfs import reading
 from fallback.ipfs.car import BlocksOf, CarError, CutError, MissingBlockError
 from fallback.ipfs.cid import Cid, CidError
-from fallback.ipfs.reading import DagError, MissingLinkError, WrongBlockError
+from fallback.ipfs.reading import DagError, MissingLinkError, TooLargeError, WrongBlockError
 from fallback.outcome import Corrupt, Failed, Interrupted, Malformed, NotHere
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ def file_bytes(answer: Answer, path: str, start: int, stop: int | None, limit: i
     try:
         cid = reading.resolve(Cid.parse(root), below, blocks)
         yield from reading.file(cid, blocks, start, stop)
+    except TooLargeError as error:
+        raise Failed(Malformed(str(error))) from None
     except WrongBlockError as error:
         raise Failed(Corrupt(f"a wrong block: {error}", mendable=True)) from None
     except (CutError, MissingBlockError) as error:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from fallback.ipfs import varint
 from fallback.ipfs.cid import IDENTITY, Cid, CidError
-from fallback.ipfs.reading import MAX_BLOCK, DagError, WrongBlockError
+from fallback.ipfs.reading import MAX_BLOCK, DagError, TooLargeError, WrongBlockError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -73,7 +73,7 @@ def read(stream: BinaryIO) -> Iterator[tuple[Cid, bytes]]:
             raise CarError(f"a block whose CID cannot be read: {error}") from None
         block = data[at:]
         if len(block) > MAX_BLOCK:
-            raise WrongBlockError(cid, f"a block of {len(block)} bytes; more than {MAX_BLOCK} are refused")
+            raise TooLargeError(cid, f"a block of {len(block)} bytes; more than {MAX_BLOCK} are refused")
         if cid.hash == IDENTITY:
             continue  # it says itself what it is
         if not cid.proves(block):

@@ -43,6 +43,10 @@ class WrongBlockError(DagError):
     """Bytes that are not the block they were asked for: whoever sent them is to blame."""
 
 
+class TooLargeError(WrongBlockError):
+    """A block that is larger than is taken: nobody looked whether it is what its CID says."""
+
+
 class MissingLinkError(DagError):
     """A directory has no entry of this name."""
 
@@ -84,7 +88,7 @@ def fetched(cid: Cid, blocks: Blocks) -> bytes:
         return cid.digest
     block = blocks(cid)
     if len(block) > MAX_BLOCK:
-        raise WrongBlockError(cid, f"a block of {len(block)} bytes; more than {MAX_BLOCK} are refused")
+        raise TooLargeError(cid, f"a block of {len(block)} bytes; more than {MAX_BLOCK} are refused")
     if not cid.proves(block):
         raise WrongBlockError(cid, "other bytes came")
     return block

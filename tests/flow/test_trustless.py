@@ -9,15 +9,28 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fakes.faults import Status, Truncate
+from fakes.faults import (
+    CarCut,
+    CarDuplicateBlock,
+    CarGiantLength,
+    CarHugeBlock,
+    CarMissingBlock,
+    CarReordered,
+    CarRoots,
+    CarV2,
+    CarWrongBlock,
+    Status,
+    Truncate,
+)
 from fakes.world import World
 from fallback import Manifest, Settings, sync
-from fallback.events import AttemptEnded
+from fallback.events import AttemptEnded, Blamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from fakes.faults import Fault
     from fallback.events import Event
 
 SIZE = 8_500_000
@@ -130,3 +143,51 @@ def test_a_cid_of_other_bytes_is_nobodys_fault(world: World, settings: Settings)
     [failure] = summary.failures
     assert "not those of the manifest" in failure.error
     assert "corrupt" not in outcomes(told)
+
+
+CAR_FAULTS = [
+    CarCut(block=3),
+    CarCut(block=3, inside=True),
+    CarCut(block=3, inside=True, close=True),
+    CarWrongBlock(block=4),
+    CarMissingBlock(block=4),
+    CarHugeBlock(block=4),
+    CarV2(),
+    CarGiantLength(block=4),
+]
+
+
+@pytest.mark.parametrize("fault", CAR_FAULTS, ids=str)
+def test_a_fault_of_a_car_is_found_and_another_source_finishes(
+    world: World, settings: Settings, manifest: Manifest, is_right: Any, fault: Fault
+) -> None:
+    """No wrong byte is written; what was proven before it is kept; a wrong block has its sender's name."""
+    world.add("gateway1", fault, path=ONNX)
+    both = replace(settings, gateways=tuple(world.gateways))
+    told: list[Event] = []
+    assert sync(manifest, settings=both, observer=told.append).ok
+    assert is_right()
+    assert outcomes(told)[-1] == "delivered"
+    blamed = [event.source for event in told if isinstance(event, Blamed)]
+    assert blamed == ([world.gateways[0].partition("//")[2]] if isinstance(fault, CarWrongBlock) else [])
+
+
+@pytest.mark.parametrize("fault", [CarDuplicateBlock(block=2), CarReordered(), CarRoots()], ids=str)
+def test_what_is_only_odd_in_a_car_is_of_no_account(
+    world: World, settings: Settings, manifest: Manifest, is_right: Any, fault: Fault
+) -> None:
+    """Blocks prove themselves, whatever their order and whatever the header says."""
+    world.add("gateway1", fault, path=ONNX)
+    assert sync(manifest, settings=settings).ok
+    assert is_right()
+
+
+@pytest.mark.parametrize("fault", CAR_FAULTS, ids=str)
+def test_a_faulty_car_alone_is_a_clean_failure(
+    world: World, settings: Settings, manifest: Manifest, fault: Fault
+) -> None:
+    """In a bounded number of requests."""
+    world.add("gateway1", fault, path=ONNX)
+    summary = sync(manifest, settings=settings)
+    assert not (settings.models_dir / "org/large/onnx/model.onnx").exists() or summary.ok
+    assert len(world.journal.select(path=ONNX)) <= 12
