@@ -199,9 +199,9 @@ class Work:
         began = told = time.monotonic()
         arrived = 0
         for piece in self._pieces(answer, request, limit):
-            into.write(piece)
             arrived += len(piece)
             self.received += len(piece)
+            into.write(piece)
             if file.size is None and arrived == limit:
                 raise Failed(Malformed(f"larger than max_unsized_bytes ({self.partial.size - 1})"))
             now = time.monotonic()
@@ -239,7 +239,10 @@ class Work:
         self.contradicted = self.contradicted or self.mending is not None
         wrong = self._wrong()
         if not self._mend(wrong):
-            return self._start_anew(error)
+            outcome = self._start_anew(error)
+            if isinstance(outcome, Corrupt) and self.wanted.file.chunks:
+                self._blame(source, 1)  # the first chunk, before there were others
+            return outcome
         senders = Counter(
             sender
             for chunk in wrong

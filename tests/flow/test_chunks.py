@@ -122,7 +122,8 @@ def test_the_first_chunk_is_refused_after_a_mib(
     assert is_right()
     [ended, _] = [event for event in told if isinstance(event, AttemptEnded)]
     assert ended.outcome == "corrupt"
-    assert ended.bytes_received <= 2 * CHUNK_BYTES
+    assert CHUNK_BYTES <= ended.bytes_received <= 2 * CHUNK_BYTES
+    assert blamed(told) == [(host(world.gateways[0]), 1, False)]
 
 
 def test_the_one_source_there_is_mends_what_it_spoiled(
