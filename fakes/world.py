@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import dataclasses
 import tempfile
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -207,6 +208,8 @@ class World:
     def add_rule(self, rule: Rule) -> int:
         """The same, with fault and aim in one; ValueError if this world cannot play it."""
         self._check([rule])
+        if not any(fnmatchcase(name, rule.server) for name in self.urls):
+            raise ValueError(f"no server is called {rule.server!r}; there are {', '.join(self.urls)}")
         return self._rules.add(rule)
 
     def rules(self) -> dict[int, Rule]:

@@ -9,6 +9,7 @@ README, and they are stable; a fault that plays no row of it has none.
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -72,6 +73,13 @@ class Fault:
         return (cls.__doc__ or "").strip().partition("\n")[0]
 
 
+def not_negative(fault: Fault, *fields: str) -> None:
+    """Refuse a fault with a number below zero where that means nothing; ValueError names it."""
+    for field in fields:
+        if getattr(fault, field) < 0:
+            raise ValueError(f"fault {fault.name!r}: {field} is 0 or more, not {getattr(fault, field)}")
+
+
 def fault_from_dict(document: Mapping[str, Any]) -> Fault:
     """A fault from its JSON; a name, field or type that does not exist is a ValueError that says what does."""
     if not isinstance(document, dict) or not isinstance(document.get("name"), str):
@@ -105,7 +113,9 @@ def _fits(value: Any, hint: Any) -> bool:
         return any(_fits(value, part) for part in typing.get_args(hint))
     if isinstance(value, bool):
         return hint is bool  # JSON's true is no number, whatever Python says
-    return isinstance(value, (int, float) if hint is float else hint)
+    if hint is float:  # JSON's 1e400 is infinite, and no fault is
+        return isinstance(value, (int, float)) and math.isfinite(value)
+    return isinstance(value, hint)
 
 
 def _spelled(hint: Any) -> str:

@@ -12,7 +12,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from fakes.faults.base import Fault
+from fakes.faults.base import Fault, not_negative
 from fakes.proxy import Chunk
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ class Latency(Fault, name="latency", numbers=(60,), group="network", level="netw
     latency: float = 1000
     jitter: float = 0
     stream: Direction = "downstream"
+
+    def __post_init__(self) -> None:
+        not_negative(self, "latency", "jitter")
 
     async def pipe(self, stream: Stream, line: Line) -> AsyncIterator[Chunk]:
         """Let others follow while one is under way."""
@@ -88,6 +91,9 @@ class SlowClose(Fault, name="slow_close", numbers=(59,), group="network", level=
     delay: float = 1000
     stream: Direction = "downstream"
 
+    def __post_init__(self) -> None:
+        not_negative(self, "delay")
+
     async def pipe(self, stream: Stream, line: Line) -> AsyncIterator[Chunk]:
         """Everything but the end is on time."""
         async for chunk in stream:
@@ -101,6 +107,9 @@ class Timeout(Fault, name="timeout", numbers=(7,), group="network", level="netwo
 
     timeout: float = 0
     stream: Direction = "downstream"
+
+    def __post_init__(self) -> None:
+        not_negative(self, "timeout")
 
     async def pipe(self, stream: Stream, line: Line) -> AsyncIterator[Chunk]:
         """What comes in is not even read, so its sender soon gets rid of no more."""
@@ -116,6 +125,9 @@ class ResetPeer(Fault, name="reset_peer", numbers=(6,), group="network", level="
 
     timeout: float = 0
     stream: Direction = "downstream"
+
+    def __post_init__(self) -> None:
+        not_negative(self, "timeout")
 
     async def pipe(self, stream: Stream, line: Line) -> AsyncIterator[Chunk]:
         """Not even that byte gets through."""
@@ -136,6 +148,7 @@ class Slicer(Fault, name="slicer", numbers=(56,), group="network", level="networ
     stream: Direction = "downstream"
 
     def __post_init__(self) -> None:
+        not_negative(self, "delay")
         if not 0 <= self.size_variation < self.average_size:
             raise ValueError("fault 'slicer': size_variation is from 0 to less than average_size")
 
@@ -163,8 +176,7 @@ class LimitData(Fault, name="limit_data", numbers=(46,), group="network", level=
     stream: Direction = "downstream"
 
     def __post_init__(self) -> None:
-        if self.bytes < 0:
-            raise ValueError("fault 'limit_data': bytes is 0 or more")
+        not_negative(self, "bytes")
 
     async def pipe(self, stream: Stream, line: Line) -> AsyncIterator[Chunk]:
         """All connections of a client have a limit each."""

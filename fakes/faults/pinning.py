@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fakes import steps
 from fakes.answer import json_answer
-from fakes.faults.base import Fault
+from fakes.faults.base import Fault, not_negative
 from fakes.kubo import kubo_error, stream
 from fakes.pinata import KEEP, pinata_error
 from fallback.ipfs.cid import DAG_PB, Cid
@@ -62,6 +62,9 @@ class PartialPin(Fault, name="partial-pin", group="pinning"):
 
     files: int = 1
 
+    def __post_init__(self) -> None:
+        not_negative(self, "files")
+
     def answer(self, request: Request, serve: Serve) -> Answer:
         """The rest is lost without a word."""
         return serve(request.with_headers(**{KEEP: str(self.files)}))
@@ -93,6 +96,9 @@ class UploadCut(Fault, name="upload-cut", group="pinning"):
     """The connection is reset when so much of the request's body has come."""
 
     fraction: float = 0.9
+
+    def __post_init__(self) -> None:
+        not_negative(self, "fraction")
 
     def takes(self, length: int | None) -> int | None:
         """Nothing is answered, and what came is forgotten."""

@@ -36,7 +36,7 @@ V3_MOST_BYTES = 100 << 20
 
 NO_KEYS = (
     "publishing to Pinata needs a key: set PINATA_JWT, or PINATA_API_KEY with PINATA_SECRET_KEY; without one,"
-    " `fallback publish --to car -o FILE` makes the same CID and a file that any pinning service can import"
+    " `fallback publish --to car -o FILE` makes a real CID and a file that any pinning service can import"
 )
 _JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 

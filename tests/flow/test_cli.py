@@ -372,7 +372,8 @@ def test_a_deadline_ends_hashing(fallback: Shell) -> None:
     fallback.unsized()
     began = time.monotonic()
     done = fallback("sync", "--deadline", "1", FALLBACK_UNSAFE_ALLOW_MISSING_SHA256="1")
-    assert time.monotonic() - began < 1 + 1 + 1  # and the interpreter's start
+    # And the interpreter's start, on a busy machine. Hashing it all would take ten times as long.
+    assert time.monotonic() - began < 1 + 1 + 3
     assert done.code == 1
     assert "the deadline has passed" in done.err
 

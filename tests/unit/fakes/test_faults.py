@@ -69,6 +69,10 @@ class TestJson:
             ({"name": "header-drip", "interval_s": 0}, "more than 0"),
             ({"name": "informational-flood", "status": 101}, "status is Literal[100, 103], not 101"),
             ({"name": "cut-every", "bytes": 0}, "1 or more"),
+            ({"name": "latency", "latency": -1}, "'latency': latency is 0 or more, not -1"),
+            ({"name": "latency", "latency": float("inf")}, "latency is float, not inf"),
+            ({"name": "partial-pin", "files": -1}, "'partial-pin': files is 0 or more"),
+            ({"name": "upload-cut", "fraction": -0.1}, "'upload-cut': fraction is 0 or more"),
         ],
     )
     def test_what_is_wrong_is_said(self, document: Any, says: str) -> None:

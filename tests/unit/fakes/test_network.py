@@ -169,7 +169,12 @@ class TestToxics:
         [
             (Bandwidth, {"rate": 0}, "rate is more than 0"),
             (Slicer, {"average_size": 5, "size_variation": 5}, "less than average_size"),
+            (Slicer, {"delay": -1}, "delay is 0 or more"),
             (LimitData, {"bytes": -1}, "bytes is 0 or more"),
+            (Latency, {"jitter": -1}, "jitter is 0 or more"),
+            (SlowClose, {"delay": -1}, "delay is 0 or more"),
+            (Timeout, {"timeout": -1}, "timeout is 0 or more"),
+            (ResetPeer, {"timeout": -1}, "timeout is 0 or more"),
         ],
     )
     def test_what_is_wrong_is_said(self, toxic: Any, values: dict[str, Any], says: str) -> None:

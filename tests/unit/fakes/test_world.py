@@ -87,6 +87,12 @@ def test_rules_come_and_go(world: World, big: str, talk: Talk) -> None:
     assert [talk(big).status for _ in range(2)] == [404, 200]
 
 
+def test_a_rule_for_no_server_is_refused(world: World) -> None:
+    """It would never strike, and nobody would know why."""
+    with pytest.raises(ValueError, match=r"no server is called 'gatway1'; there are gateway1, "):
+        world.add("gatway1", Status(404))
+
+
 def test_a_scenario_replaces_everything(world: World, big: str, talk: Talk) -> None:
     world.add("gateway1", Status(404))
     world.play(shipped("everything-down"))
