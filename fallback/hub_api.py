@@ -27,10 +27,10 @@ from fallback.pursuit import pursue
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from fallback.chance import Try
     from fallback.hub_answers import Entry
     from fallback.manifest import HubRef
     from fallback.outcome import Outcome
-    from fallback.plan import Try
     from fallback.run import Run
     from fallback.sources import HuggingFace, Source, Wanted
     from fallback.transport import Answer

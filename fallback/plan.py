@@ -2,7 +2,7 @@
 
 A `Plan` is one file's, immutable: `next(now, health)` says what to do, `after(...)` gives the plan
 that knows what came of it. The caller makes the request or sleeps; nothing here does I/O, reads a
-clock, or keeps what holds for other files too (that is `health`).
+clock, keeps what is known of one source (`chance`), or what holds for other files too (`health`).
 
 The rules, from DESIGN.md:
 
@@ -28,47 +28,14 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from fallback.chance import UNASKED, Chance, Try
 from fallback.health import Banned, Cooling, Health, Pause, Retired, Up
-from fallback.outcome import (
-    BlocksOnly,
-    Corrupt,
-    Interrupted,
-    Malformed,
-    NotHere,
-    PartDelivered,
-    Refused,
-    Spliced,
-    Storage,
-    Throttled,
-    Unavailable,
-    Unreachable,
-)
-from fallback.outcome import Retired as RetiredOutcome
+from fallback.outcome import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from fallback.outcome import Outcome
-
-REFUND_BYTES = 1 << 20
-"""Progress that gives an interrupted attempt back: a slow path that moves is not a failing one."""
-
-UNASKED = "not asked"
-
-
-@dataclass(frozen=True, slots=True)
-class Try:
-    """Ask `source` now. `attempt` counts from 1; `from_zero`: no Range, whatever is on disk.
-
-    `last_resort`: it is known to have sent wrong bytes, and nobody else is left. `as_blocks`: it gives no
-    files, only their blocks.
-    """
-
-    source: str
-    attempt: int
-    from_zero: bool = False
-    last_resort: bool = False
-    as_blocks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,25 +65,6 @@ class Policy:
     max_wait_s: float
     deadline: float | None = None
     jitter: Callable[[], float] = random.random
-
-
-@dataclass(frozen=True, slots=True)
-class Chance:
-    """What is left of one source for this file."""
-
-    source: str
-    rank: int
-    """Its place in the order given."""
-    attempts: int
-    """How many it has in all: what bounds its failures in this run too."""
-    left: int
-    asked: int = 0
-    not_before: float = 0.0
-    from_zero: bool = False
-    as_blocks: bool = False
-    dropped: bool = False
-    corrupt: bool = False
-    reason: str = UNASKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,53 +132,18 @@ class Plan:
     def after(self, step: Try, outcome: Outcome, now: float) -> Plan:
         """The plan once `step` has come to a failing `outcome`."""
         chance = next(chance for chance in self.queue if chance.source == step.source)
-        others = tuple(other for other in self.queue if other is not chance)
-        spent = replace(
-            chance,
-            left=chance.left - 1,
-            asked=chance.asked + 1,
-            from_zero=_from_zero(step, outcome),
-            reason=outcome.reason,
-        )
-        if (kept := _refunded(step, outcome, replace(spent, left=chance.left))) is not None:
-            others = _accused(others, outcome)
-            stalled = isinstance(outcome, Interrupted) and outcome.stalled
-            return self._with((*others, kept) if stalled else (kept, *others))
-        match outcome:
-            case Interrupted() | Unavailable() | Unreachable(lasting=False) | Throttled(retry_after_s=None):
-                pause = self._pause(spent)
-                spent = replace(
-                    spent, not_before=now + pause.backoff(spent.asked, cap_s=self.policy.max_wait_s)
-                )
-            case Throttled(retry_after_s=float() | int() as seconds):
-                spent = replace(spent, not_before=now + self._pause(spent).asked_for(seconds))
-            case Malformed():
-                # Once more, from zero, also if it was its last attempt: only that tells a bad range from a bad source.
-                spent = replace(spent, left=1, dropped=chance.from_zero)
-            case Corrupt(gained=gained) if outcome.mendable and gained:
-                # What came right stays right: there are only so many chunks to be wrong about.
-                return self._with(
-                    (*_accused(others, outcome), replace(spent, corrupt=True, left=chance.left))
-                )
-            case Corrupt(mendable=True) if not step.from_zero:
-                spent = replace(spent, corrupt=True, left=max(spent.left, 1))
-                return self._with((*_accused(others, outcome), spent))
-            case Corrupt():
-                spent = replace(spent, corrupt=True, dropped=step.last_resort)
-            case Spliced():
-                spent = replace(spent, left=max(spent.left, 1))
-            case BlocksOnly() | NotHere() | Unreachable() | RetiredOutcome() | Refused() | Storage():
-                spent = replace(spent, dropped=True)
-        spent = replace(spent, dropped=spent.dropped or step.last_resort)
-        return self._with((*_accused(others, outcome), spent))
+        others = tuple(other.accused(outcome) for other in self.queue if other is not chance)
+        kept = chance.refunded(step, outcome)
+        if kept is None:
+            kept = chance.spent(step, outcome, now, self._pause(chance))
+        elif not (isinstance(outcome, Interrupted) and outcome.stalled):
+            return replace(self, queue=(kept, *others))
+        return replace(self, queue=(*others, kept))
 
     @property
     def alone(self) -> bool:
         """Whether only one source is left: then even a slow one is better than none."""
         return sum(1 for _ in self._open()) <= 1
-
-    def _with(self, queue: tuple[Chance, ...]) -> Plan:
-        return replace(self, queue=queue)
 
     def _open(self) -> Iterator[Chance]:
         return (chance for chance in self.queue if chance.left > 0 and not chance.dropped)
@@ -270,43 +183,6 @@ class Plan:
                 reason = f"{UNASKED}: {known[chance.source]}"
             reasons.append((chance.source, f"{reason} ({why})" if why else reason))
         return GiveUp(tuple(reasons))
-
-
-def _refunded(step: Try, outcome: Outcome, kept: Chance) -> Chance | None:
-    """The chance after an attempt that cost nothing, or None: what it brought stays, or somebody else was to blame."""
-    match outcome:
-        case Interrupted(gained=gained) if gained >= REFUND_BYTES:
-            return kept
-        case PartDelivered() | Spliced(mendable=True):
-            return kept
-        case BlocksOnly() if not step.as_blocks:
-            return replace(kept, as_blocks=True)
-        case _:
-            return None
-
-
-def _from_zero(step: Try, outcome: Outcome) -> bool:
-    match outcome:
-        case Corrupt(mendable=True):
-            return step.last_resort  # wrong once more by Range: it may be its ranges that are wrong
-        case Spliced(mendable=True):
-            return False
-        case Corrupt() | Spliced():
-            return True
-        case _:
-            return isinstance(outcome, Malformed)
-
-
-def _accused(chances: tuple[Chance, ...], outcome: Outcome) -> tuple[Chance, ...]:
-    """The chances of others, of whom some sent wrong bytes in an earlier attempt."""
-    if not isinstance(outcome, Corrupt | Spliced):
-        return chances
-    return tuple(
-        replace(each, corrupt=True, reason=f"it sent wrong bytes: {outcome.reason}")
-        if each.source in outcome.others
-        else each
-        for each in chances
-    )
 
 
 def _why(chance: Chance, state: Up | Cooling) -> str:

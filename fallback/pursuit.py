@@ -16,8 +16,8 @@ from fallback.plan import GiveUp, Plan, Policy, Wait
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from fallback.chance import Try
     from fallback.outcome import Outcome
-    from fallback.plan import Try
     from fallback.run import Run
     from fallback.sources import Named
 

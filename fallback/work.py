@@ -39,12 +39,12 @@ from fallback.trustless import car_bytes, file_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from fallback.chance import Try
     from fallback.chunks import Chunks
     from fallback.events import Event
     from fallback.exchange import Request
     from fallback.outcome import Outcome
     from fallback.partial import Partial
-    from fallback.plan import Try
     from fallback.run import Run
     from fallback.sources import Source, Wanted
     from fallback.transport import Answer

@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from fallback.chance import Try
     from fallback.events import Observer
     from fallback.manifest import Model
     from fallback.outcome import Outcome
-    from fallback.plan import Try
     from fallback.publish.targets import Target
     from fallback.run import Run
     from fallback.state import State

@@ -23,6 +23,7 @@ ORDER = [
     "verify",
     "outcome",
     "health",
+    "chance",
     "plan",
     "exchange",
     "sources",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fallback.chance import Try
 from fallback.health import BAN_S, Cooling, Health, Pause, Retired, Up, carried
 from fallback.outcome import (
     Corrupt,
@@ -22,7 +23,7 @@ from fallback.outcome import (
     Unreachable,
 )
 from fallback.outcome import Retired as RetiredOutcome
-from fallback.plan import GiveUp, Plan, Policy, Try, Wait
+from fallback.plan import GiveUp, Plan, Policy, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

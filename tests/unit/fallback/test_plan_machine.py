@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from fallback.chance import REFUND_BYTES, Try
 from fallback.health import Health, Pause, carried
 from fallback.outcome import (
     Corrupt,
@@ -24,7 +25,7 @@ from fallback.outcome import (
     Unreachable,
 )
 from fallback.outcome import Retired as RetiredOutcome
-from fallback.plan import REFUND_BYTES, GiveUp, Plan, Policy, Try, Wait
+from fallback.plan import GiveUp, Plan, Policy, Wait
 
 if TYPE_CHECKING:
     from fallback.outcome import (
