@@ -57,14 +57,18 @@ def of_file(file: File) -> Chunks:
 
 
 def of_leaves(leaves: Iterable[Leaf], size: int | None) -> Chunks:
-    """What a CID's leaves prove: nothing unless they are raw bytes, and `size` of them in all."""
-    found = []
+    """What a CID's leaves prove: nothing unless they are raw bytes, without gaps, and `size` of them in all.
+
+    They are followed no further than that: a DAG that leads to the same node again and again has no end.
+    """
+    found: list[Chunk] = []
     end = 0
     for leaf in leaves:
-        if (leaf.cid.codec, leaf.cid.hash) != (RAW, SHA2_256) or not 0 < leaf.size <= MAX_CHUNK:
+        fits = leaf.start == end and 0 < leaf.size <= MAX_CHUNK and end + leaf.size <= (size or 0)
+        if not fits or (leaf.cid.codec, leaf.cid.hash) != (RAW, SHA2_256):
             return ()
-        found.append(Chunk(leaf.start, leaf.start + leaf.size, leaf.cid.digest))
-        end = leaf.start + leaf.size
+        end += leaf.size
+        found.append(Chunk(leaf.start, end, leaf.cid.digest))
     return tuple(found) if end == size else ()
 
 

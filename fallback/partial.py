@@ -89,12 +89,12 @@ class Partial:
         self.ledger.begin(pure=pure)
 
     def write(self, data: bytes) -> None:
-        """Append, and take into the proof."""
-        self.proof.update(data)
+        """Append, and take into the proof: in this order, for what is proven wrong is looked at on the disk (`wrong`)."""
         view = memoryview(data)
         with storage(self.path):
             while view:
                 view = view[self._stream.write(view) :]
+        self.proof.update(data)
 
     def wrong(self, chunks: Chunks, over: Callable[[], bool]) -> Chunks:
         """Those of `chunks` that it does not hold as they are; what was not looked at when the run is `over` counts, too."""

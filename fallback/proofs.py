@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from fallback import chunks
 from fallback.health import Health, Up
 from fallback.ipfs import reading
-from fallback.ipfs.cid import Cid, CidError
-from fallback.ipfs.reading import MAX_BLOCK, DagError
+from fallback.ipfs.cid import RAW, Cid, CidError
+from fallback.ipfs.reading import MAX_BLOCK, DagError, Leaf
 from fallback.ipfs.unixfs import PROFILES
 from fallback.judging import judge
 from fallback.manifest import File
@@ -23,7 +23,6 @@ from fallback.sources import IpfsGateway, ipfs_path
 
 if TYPE_CHECKING:
     from fallback.chunks import Chunks
-    from fallback.outcome import Outcome
     from fallback.run import Run
     from fallback.sources import Wanted
 
@@ -49,7 +48,9 @@ def chunks_of(wanted: Wanted, run: Run) -> Chunks:
 
     try:
         cid = reading.resolve(Cid.parse(root), below, fetched)
-        return chunks.of_leaves(reading.leaves(cid, fetched), wanted.file.size)
+        # A raw root is the file itself: it is not fetched to be told what its CID says already.
+        only = [Leaf(0, wanted.file.size or 0, cid)] if cid.codec == RAW else None
+        return chunks.of_leaves(only or reading.leaves(cid, fetched), wanted.file.size)
     except (CidError, DagError, NowhereError):
         return ()
 
@@ -68,15 +69,15 @@ def _block(cid: Cid, run: Run, useless: set[str]) -> bytes:
         up = isinstance(run.health.get(source.name, Health()).state(now), Up)
         if not (isinstance(source, IpfsGateway) and up) or source.name in useless:
             continue
-        outcome: Outcome = Delivered("a block")
         try:
-            return _asked(source, cid, run)
+            block = _asked(source, cid, run)
         except Failed as failed:
             run.check()
-            outcome = failed.outcome
             useless.add(source.name)
-        finally:
-            run.note(source, outcome, now, None)
+            run.note(source, failed.outcome, now, None)
+        else:
+            run.note(source, Delivered("a block"), now, None)
+            return block
     raise NowhereError
 
 

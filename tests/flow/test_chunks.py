@@ -183,6 +183,22 @@ def test_a_chunk_that_two_wrote_is_nobodys(
     assert sent(world) == SIZE + CHUNK_BYTES
 
 
+def test_an_honest_end_of_a_file_is_not_blamed_for_its_start(tmp_path: Path) -> None:
+    """The first chunk is proven on the way: what came in the same piece behind it was not looked at, and is kept."""
+    models = {"small": {**MODELS["large"], "files": {PATH: {"size": CHUNK_BYTES + 20_000}}}}
+    with World(models, size="full", gateways=2) as world:
+        world.add("gateway1", Corrupt(offset=17))
+        world.add("gateway1", Truncate(offset=900_000), nth=1)
+        world.add("gateway1", Status(404), nth=2)
+        told: list[Event] = []
+        manifest = Manifest.parse(json.dumps(world.manifest()), name="world")
+        settings = _settings(world, tmp_path)
+        assert sync(manifest, settings=settings, observer=told.append).ok
+        assert not blamed(told)
+        assert not bans(settings)
+        assert sent(world) == 2 * CHUNK_BYTES + 20_000
+
+
 def test_wrong_chunks_far_apart_are_asked_for_one_by_one(
     world: World, settings: Settings, manifest: Manifest, is_right: Any
 ) -> None:
@@ -277,6 +293,22 @@ def test_a_wrong_list_proves_nothing(tmp_path: Path) -> None:
         assert sync(manifest, settings=_settings(world, tmp_path)).ok
         [whole, rest] = [entry.range for entry in world.journal.select(server="cdn")]
         assert (whole, rest) == (f"bytes=0-{SIZE - 1}", f"bytes={3 * CHUNK_BYTES}-{SIZE - 1}")
+
+
+def test_a_file_of_one_block_is_its_own_list(tmp_path: Path) -> None:
+    """Its CID says all there is to know: no gateway is asked for the block."""
+    models = {"small": {**MODELS["large"], "files": {PATH: {"size": 900}}}}
+    with World(models, size="full", gateways=2) as world:
+        document = world.manifest(proofs=False)
+        del document["small"]["ipfs"]
+        document["small"]["files"][PATH]["cid"] = world.manifest()["small"]["files"][PATH]["cid"]
+        manifest = Manifest.parse(json.dumps(document), name="world")
+        settings = _settings(world, tmp_path)
+        world.add("gateway1", Corrupt(offset=17))
+        told: list[Event] = []
+        assert sync(manifest, settings=settings, observer=told.append).ok
+        assert blamed(told) == [(host(world.gateways[0]), 1, False)]
+        assert [entry.server for entry in world.journal.entries()] == ["gateway1", "gateway2"]
 
 
 def test_a_list_that_contradicts_the_digest_ends(world: World, settings: Settings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,8 @@ from fallback.ipfs.unixfs import KUBO_CID_V1, V0_2015, V1_2025
 from fallback.manifest import CHUNK_BYTES, File
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fallback.ipfs.unixfs import Profile
 
 DATA = bytes(range(256)) * 10_000  # 2.44 MiB
@@ -72,6 +75,22 @@ def test_leaves_that_prove_other_things_prove_nothing() -> None:
     assert of_leaves([Leaf(0, 3 << 20, raw)], 3 << 20) == ()
     assert of_leaves([Leaf(0, 0, raw)], 0) == ()
     assert of_leaves([Leaf(0, 5, Cid.of(b"x", DAG_PB))], 5) == ()
+    assert of_leaves([Leaf(0, 5, raw)], None) == ()
+    assert of_leaves([Leaf(0, 2, raw), Leaf(3, 2, raw)], 5) == (), "a gap"
+    assert of_leaves([Leaf(0, 3, raw), Leaf(2, 3, raw)], 5) == (), "an overlap"
+
+
+def test_a_list_without_end_is_left() -> None:
+    """Nodes that all lead to one and the same cost their maker nothing, and must not cost us our memory."""
+    asked: list[int] = []
+
+    def endless() -> Iterator[Leaf]:
+        for at in count():
+            asked.append(at)
+            yield Leaf(at, 1, Cid.of(b"x", RAW))
+
+    assert of_leaves(endless(), 10) == ()
+    assert len(asked) == 11
 
 
 def test_neighbours_are_one_run() -> None:
