@@ -202,8 +202,10 @@ class Work:
             arrived += len(piece)
             self.received += len(piece)
             into.write(piece)
-            if file.size is None and arrived == limit:
-                raise Failed(Malformed(f"larger than max_unsized_bytes ({self.partial.size - 1})"))
+            if file.size is None and arrived >= limit:
+                raise Failed(
+                    Malformed(f"larger than max_unsized_bytes ({self.run.settings.max_unsized_bytes})")
+                )
             now = time.monotonic()
             if now - told >= PROGRESS_S or self.size == file.size:
                 told, speed = now, arrived / max(now - began, 1e-6)

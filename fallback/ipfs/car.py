@@ -37,10 +37,10 @@ class MissingBlockError(DagError):
 
 def header(roots: Sequence[Cid]) -> bytes:
     """The beginning of a CAR, as dag-cbor."""
-    if len(roots) >= 24:
-        raise ValueError("more roots than are written here")
-    cids = b"".join(b"\xd8\x2a" + _cbor_bytes(b"\0" + root.encode()) for root in roots)
-    made = b"\xa2\x65roots" + bytes([0x80 + len(roots)]) + cids + b"\x67version\x01"
+    cids = b"".join(
+        b"\xd8\x2a" + _cbor_counted(0x40, len(root.encode()) + 1) + b"\0" + root.encode() for root in roots
+    )
+    made = b"\xa2\x65roots" + _cbor_counted(0x80, len(roots)) + cids + b"\x67version\x01"
     return varint.encode(len(made)) + made
 
 
@@ -160,8 +160,11 @@ def _check_header(data: bytes) -> None:
         raise CarError("not a CARv1: no version 1, or no roots")
 
 
-def _cbor_bytes(data: bytes) -> bytes:
-    return (bytes([0x40 + len(data)]) if len(data) < 24 else bytes([0x58, len(data)])) + data
+def _cbor_counted(kind: int, count: int) -> bytes:
+    """The head of bytes (0x40) or a list (0x80) of so many, in the shortest form, as dag-cbor has it."""
+    if count < 24:
+        return bytes([kind + count])
+    return bytes([kind + 24, count]) if count < 1 << 8 else bytes([kind + 25]) + count.to_bytes(2, "big")
 
 
 def _cbor(data: bytes, at: int, depth: int) -> tuple[object, int]:

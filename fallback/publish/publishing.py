@@ -8,6 +8,7 @@ service is spoken to (`targets`), and how a CAR is made (`package`).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from dataclasses import dataclass, replace
@@ -120,7 +121,8 @@ def write_car(
             partial.replace(output)
             durable.sync_folder(output.absolute().parent)
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
     made = tuple(_publication(package.model, package.root, V1_2025.name, settings) for package in packages)
     for each in made:
         if observer is not None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fallback import folder as folders
-from fallback.errors import SettingsError
+from fallback.errors import SettingsError, storage
 from fallback.exchange import Upload, host_of
 from fallback.ipfs.cid import Cid, CidError
 from fallback.ipfs.unixfs import KUBO_CID_V1, V1_2025
@@ -89,14 +89,14 @@ class Kubo:
     def cid(self, body: bytes, package: Package) -> Cid:
         """Of the line that tells of our root; the last line must be there, too: errors come late, or cut the answer."""
         lines = [_json(line) for line in body.splitlines() if line.strip()]
-        roots = [line["Root"] for line in lines if isinstance(line.get("Root"), dict)]
+        roots = [_dict(line["Root"]) for line in lines if "Root" in line]
         wrong = [line["Message"] for line in lines if "Message" in line]
         wrong += [root["PinErrorMsg"] for root in roots if root.get("PinErrorMsg")]
         if wrong:
             raise Failed(Unavailable(f"the import failed: {wrong[0]}"))
         if not roots or "Stats" not in lines[-1]:
             raise Failed(Unavailable("the import broke off: its last line is missing"))
-        told = [_cid(root.get("Cid", {}).get("/")) for root in roots]
+        told = [_cid(_dict(root.get("Cid")).get("/")) for root in roots]
         return package.root if package.root in told else told[0]
 
 
@@ -164,8 +164,7 @@ class PinataV3:
 
     def cid(self, body: bytes, package: Package) -> Cid:  # noqa: ARG002 - whatever it tells
         """`data.cid`."""
-        data = _json(body).get("data")
-        return _cid(data.get("cid") if isinstance(data, dict) else None)
+        return _cid(_dict(_json(body).get("data")).get("cid"))
 
 
 def pinata(settings: Settings, *, v3: bool = False) -> Pinata | PinataV3:
@@ -197,8 +196,8 @@ def refusal(target: Target, head: Head, body: bytes, now: float) -> Outcome:
     if head.status == 429:
         return Throttled(f"{what}: asks to wait", head.retry_after_s(now))
     if head.status in {401, 403}:
-        hint = "the key is not good for this: see PINATA_JWT, and its scopes" if target.layer == "pin" else ""
-        return Refused(f"{what}: {hint if not isinstance(target, Kubo) else 'the node does not let us in'}")
+        hint = "the key is not good for this: see PINATA_JWT, and its scopes"
+        return Refused(f"{what}: {'the node does not let us in' if isinstance(target, Kubo) else hint}")
     if head.status >= 500 or head.status == 408:
         return Unavailable(what)
     return Refused(what)
@@ -222,7 +221,9 @@ def _car(package: Package) -> Part:
 
 
 def _file(name: str, path: Path) -> Part:
-    return Part("file", lambda: folders.pieces(path, 1 << 20), path.stat().st_size, name)
+    with storage(path):
+        size = path.stat().st_size
+    return Part("file", lambda: folders.pieces(path, 1 << 20), size, name)
 
 
 def _json(data: bytes) -> dict[str, Any]:
@@ -233,6 +234,11 @@ def _json(data: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise Failed(Malformed("an answer that is no object"))
     return document
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    """A part of an answer that should be an object; nothing if it is none."""
+    return value if isinstance(value, dict) else {}
 
 
 def _cid(text: Any) -> Cid:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fallback import folder as folders
-from fallback.errors import ManifestError
+from fallback.errors import ManifestError, StorageError
 from fallback.ipfs import building
 
 if TYPE_CHECKING:
@@ -44,11 +44,13 @@ def of_path(path: Path, profile: Profile, sink: Sink = building.nowhere) -> Tree
     """The DAG of the file or folder at `path`.
 
     Raises:
-        ManifestError: a symbolic link leads out of the folder, or something is neither file nor folder.
-        StorageError: a file cannot be read, or changed while it was.
+        ManifestError: a symbolic link leads out of the folder, or something in it is neither file nor folder.
+        StorageError: a file cannot be read, or changed while it was; or `path` is neither.
     """
     path = path.resolve()
     if not path.is_dir():
+        if path.exists() and not path.is_file():
+            raise StorageError(path, "is neither a file nor a folder")
         built = _built(path, profile, sink)
         return Tree(built, {"": built})
     listing = folders.listed(path, folders.included(()))

@@ -107,8 +107,8 @@ class Database:
         if self._inode != _inode(self.path):
             return  # another process saw it first, and what stands there now is its new file
         kept = self.path.with_name(f"{self.path.name}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
-        self.path.replace(kept)
-        for suffix in ("-wal", "-shm"):  # left behind, SQLite would play them into the new file
+        # Left behind, SQLite would play them into the new file; moved after it, they may be another process's new ones.
+        for suffix in ("-wal", "-shm", ""):
             with contextlib.suppress(FileNotFoundError):
                 self.path.with_name(self.path.name + suffix).replace(kept.with_name(kept.name + suffix))
         self._unsaid.append(

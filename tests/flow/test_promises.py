@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fakes.faults import RangeIgnored, StaleKeepAlive, Truncate
-from fallback import sync
+from fallback import UnavailableError, fetch, sync
 from fallback.events import AttemptStarted
 from fallback.manifest import Manifest
 from fallback.state import State
@@ -17,6 +17,7 @@ from tests.flow.told import ONNX, only, outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from fakes.world import World
     from fallback import Settings
@@ -34,6 +35,20 @@ def test_bytes_that_were_here_before_are_no_progress(
     assert not summary.ok
     # One attempt is given back, for the first 1.5 MB.
     assert outcomes(told).count("interrupted") == settings.gateway_attempts + 1
+
+
+def test_a_file_whose_size_nobody_told_is_read_up_to_a_cap(
+    world: World, settings: Settings, tmp_path: Path
+) -> None:
+    """P3; `fallback get` of a URL may lead to a stream without end. As large as the cap is not too large."""
+    [large] = [file for file in world.manifest()["tiny"]["files"].values() if file["size"] == 3_000_000]
+    url = f"{world.gateways[0]}/ipfs/{large['cid']}"
+    capped = replace(settings, max_unsized_bytes=2_999_999)
+    with pytest.raises(UnavailableError, match=r"larger than max_unsized_bytes \(2999999\)"):
+        fetch([url], tmp_path / "x", sha256=large["sha256"], settings=capped)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("x")] == []
+    enough = replace(settings, max_unsized_bytes=3_000_000)
+    assert fetch([url], tmp_path / "x", sha256=large["sha256"], settings=enough).size == 3_000_000
 
 
 def test_the_largest_file_is_first(world: World, settings: Settings, manifest: Manifest) -> None:

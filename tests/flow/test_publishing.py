@@ -293,6 +293,9 @@ def walk(cid: Cid, blocks: Any) -> Iterator[Cid]:
 def test_a_car_that_cannot_be_written_leaves_nothing(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(FallbackError, match="nowhere"):
         write_car([], tmp_path / "nowhere" / "x.car", settings=settings)
+    (tmp_path / "plain").write_bytes(b"")
+    with pytest.raises(FallbackError, match="plain"):
+        write_car([], tmp_path / "plain" / "x.car", settings=settings)
     path = settings.models_dir / "org/tiny/config.json"
     path.unlink()
     with pytest.raises(ConfigError):

@@ -44,6 +44,17 @@ def test_a_known_header() -> None:
     assert sections(data) == []
 
 
+@pytest.mark.parametrize("count", [0, 1, 23, 24, 255, 256, 1000])
+def test_as_many_roots_as_there_are(count: int) -> None:
+    """A manifest may have any number of models; the list's head is the shortest there is (dag-cbor)."""
+    roots = [Cid.of(str(number).encode(), RAW) for number in range(count)]
+    data = car.header(roots)
+    assert sections(data) == []
+    assert data.count(b"\xd8\x2a\x58\x25\x00") == count
+    heads = {0: "80", 1: "81", 23: "97", 24: "9818", 255: "98ff", 256: "990100", 1000: "9903e8"}
+    assert data.partition(b"roots")[2].startswith(bytes.fromhex(heads[count]))
+
+
 def test_any_order_is_read(blocks: Blocks, root: Cid) -> None:
     items = list(blocks.items())
     random.Random(7).shuffle(items)

@@ -64,6 +64,13 @@ def test_a_link_out_of_the_folder_is_refused(folder: Path) -> None:
         tree.of_path(folder, V1_2025)
 
 
+def test_what_is_neither_file_nor_folder_is_not_waited_for(tmp_path: Path) -> None:
+    """A pipe that nobody writes to would be read for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(StorageError, match="neither a file nor a folder"):
+        tree.of_path(tmp_path / "pipe", V1_2025)
+
+
 def test_a_file_that_grows_while_it_is_read_has_no_cid_and_an_end(folder: Path) -> None:
     def sink(*_: object) -> None:
         with (folder / "onnx/a").open("ab") as stream:

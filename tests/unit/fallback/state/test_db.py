@@ -97,13 +97,24 @@ def test_a_corrupt_file_is_set_aside_and_made_anew(
     assert "set aside as state.sqlite3.corrupt-" in warnings[0]
 
 
-def test_the_journals_of_a_corrupt_file_go_with_it(db: Database, path: Path) -> None:
-    """Else SQLite would play the old WAL into the new file."""
+def test_the_journals_of_a_corrupt_file_go_with_it(
+    db: Database, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else SQLite would play the old WAL into the new file. And first: after it, they may be another process's new ones."""
+    moved: list[str] = []
+    replace = Path.replace
+
+    def noted(self: Path, target: Path) -> Path:
+        moved.append(self.name)
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", noted)
     path.parent.mkdir()
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).write_text(suffix)
     db._inode = _inode(path)
     db._heal(sqlite3.DatabaseError("malformed"))
+    assert moved[-1] == path.name
     kept = {entry.name[-4:]: entry.read_text() for entry in path.parent.iterdir()}
     assert kept["-wal"] == "-wal"
     assert kept["-shm"] == "-shm"
