@@ -30,6 +30,10 @@ class Cdn:
         self._url, self._ttl_s = url, ttl_s
         self._blobs = {storage_hash(blob): blob for blob in catalogue.blobs()}
 
+    def add(self, blob: Blob) -> None:
+        """Have these bytes, too."""
+        self._blobs[storage_hash(blob)] = blob
+
     def signed_url(self, repo_id: str, blob: Blob, filename: str) -> str:
         """A URL for these bytes that is good for the next `ttl_s` seconds, to a tenth."""
         path = f"/xet-bridge-us/{repo_id}/{storage_hash(blob)}"

@@ -6,6 +6,8 @@
     DELETE /faults/{id}                     and out of it
     GET    /journal?server=&path=&method=   the entries, in order of arrival (globs as in `Journal.select`)
     DELETE /journal                         forget them
+    POST   /commits                         give a repository of the Hub a new commit: {"repo", "type": "model" or "dataset",
+                                            "files": {path: size in bytes, or null to take it away}}: 201 and {"commit": ...}
     GET    /scenario                        the rules in force
     PUT    /scenario                        replace them: {"name", "rules"}, or {"name"} of one that ships
 Bad input gets a 400 and {"error": "..."}.
@@ -28,6 +30,7 @@ from fakes.status_page import page
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from fakes.catalogue import RepoType
     from fakes.world import World
 
 
@@ -42,6 +45,7 @@ def control(world: World) -> Starlette:
             Route("/faults/{id:int}", api.remove_rule, methods=["DELETE"]),
             Route("/journal", api.read_journal, methods=["GET"]),
             Route("/journal", api.clear_journal, methods=["DELETE"]),
+            Route("/commits", api.push, methods=["POST"]),
             Route("/scenario", api.read_scenario, methods=["GET"]),
             Route("/scenario", api.play_scenario, methods=["PUT"]),
         ]
@@ -91,6 +95,14 @@ class _Control:
         await asyncio.to_thread(self._world.journal.clear)
         return Response(status_code=204)
 
+    async def push(self, request: Request) -> Response:
+        try:
+            repo, repo_type, files = _commit(json.loads(await request.body()))
+            pushed = await asyncio.to_thread(self._world.push, repo, files, repo_type=repo_type)
+        except ValueError as error:  # as above
+            return _refused(str(error))
+        return JSONResponse({"commit": pushed.commit}, status_code=201)
+
     async def read_scenario(self, _request: Request) -> Response:
         return JSONResponse(self._world.scenario().to_dict())
 
@@ -101,6 +113,19 @@ class _Control:
         except ValueError as error:  # of JSON, of Unicode, of a scenario, of what this world can play
             return _refused(str(error))
         return JSONResponse(scenario.to_dict())
+
+
+def _commit(document: object) -> tuple[str, RepoType, dict[str, int | None]]:
+    """The repository, its type, and the sizes of its files; ValueError if it is not as it should be."""
+    match document:
+        case {"repo": str(repo), "files": dict(files), **rest} if set(rest) <= {"type"}:
+            kind = rest.get("type", "model")
+            sizes = [size for size in files.values() if size is not None]
+            if kind in {"model", "dataset", "space"} and all(type(size) is int for size in sizes):
+                return repo, kind, files
+    raise ValueError(
+        'a commit is {"repo": name, "type": "model" or "dataset", "files": {path: size in bytes or null}}'
+    )
 
 
 def _refused(why: str, status: int = 400) -> Response:

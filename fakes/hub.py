@@ -20,6 +20,8 @@ from fakes.refusal import refusal
 from fakes.repos import repos_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fakes.answer import Answer, Request
     from fakes.catalogue import Catalogue, RepoType
     from fakes.cdn import Cdn
@@ -55,6 +57,21 @@ class Hub:
         self._access, self._quota = access or Access(), quota or Quota()
         self._api = HubApi(self._repos, url, page_size, self._access)
 
+    def push(self, kind: RepoType, name: str, changes: Mapping[str, int | None]) -> HubRepo:
+        """Give a repository a new commit (see `HubRepo.pushed`), and its new bytes to the CDN.
+
+        Raises:
+            ValueError: there is no such repository, or no such commit of it.
+        """
+        repo = self._repos.get((kind, name))
+        if repo is None:
+            raise ValueError(f"no {kind} repository is called {name!r}")
+        pushed = repo.pushed(changes)
+        for file in pushed.files.values():
+            self._cdn.add(file.blob)
+        self._repos[kind, name] = pushed
+        return pushed
+
     def __call__(self, request: Request) -> Answer:
         """Answer as the healthy Hub does."""
         caller = self._access.caller(request)
@@ -87,14 +104,15 @@ class Hub:
 
     def _resolve(self, request: Request, repo: HubRepo, rest: str) -> Answer:
         revision, _, path = (unquote(part) for part in rest.partition("/"))
-        if revision not in repo.revisions:
+        there = repo.at(revision)
+        if there is None:
             return refusal(404, "RevisionNotFound", f"Invalid rev id: {revision}")
-        file = repo.files.get(path)
+        file = there.files.get(path)
         if file is None:
             missing = refusal(404, "EntryNotFound", "Entry not found")
-            return missing.with_headers({"X-Repo-Commit": repo.commit})
-        location = self._location(request, repo, file)
-        return _redirect(302 if file.is_lfs else 307, location, repo, file)
+            return missing.with_headers({"X-Repo-Commit": there.commit})
+        location = self._location(request, there, file)
+        return _redirect(302 if file.is_lfs else 307, location, there, file)
 
     def _location(self, request: Request, repo: HubRepo, file: HubFile) -> str:
         if file.is_lfs:
@@ -105,8 +123,8 @@ class Hub:
 
     def _cached(self, request: Request, caller: Caller) -> Answer:
         """The place where small files are: `/api/resolve-cache/{type}s/{repo}/{commit}/{path}`."""
-        for (kind, name), repo in self._repos.items():
-            start = f"{_CACHE}{kind}s/{name}/{repo.commit}/"
+        for repo in (each for newest in tuple(self._repos.values()) for each in newest.history()):
+            start = f"{_CACHE}{repo.type}s/{repo.name}/{repo.commit}/"
             file = repo.files.get(unquote(request.raw_path.removeprefix(start)))
             if request.raw_path.startswith(start) and file is not None:
                 return self._access.gate(caller, repo) or _small(request, repo, file)

@@ -5,19 +5,22 @@ What a repository holds is public, also where its files are behind a gate. Discu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, unquote
 
 from fakes import hub_documents as documents
 from fakes.access import Caller, unknown_token, whoami
-from fakes.answer import json_answer
+from fakes.answer import Answer, json_answer
+from fakes.ranges import tag_matches
 from fakes.refusal import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fakes.access import Access
-    from fakes.answer import Answer, Request
+    from fakes.answer import Request
     from fakes.catalogue import RepoType
     from fakes.repos import HubRepo
 
@@ -61,16 +64,19 @@ class HubApi:
             return json_answer(200, documents.refs(repo))
         if action not in {"", "revision", "tree", "commits", "paths-info"}:
             return refusal(404, None, "Not Found")
-        if revision not in repo.revisions:
+        there = repo.at(revision)
+        if there is None:
             return refusal(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         if action == "tree":
-            return self._tree(request, repo, revision, "/".join(path))
+            return self._tree(request, there, revision, "/".join(path))
         if action == "paths-info":
-            return _paths_info(request, repo)
+            return _paths_info(request, there)
         if action == "commits":
-            return json_answer(200, documents.commits(repo), {"X-Total-Count": "1"})
+            history = documents.commits(there)
+            return json_answer(200, history, {"X-Total-Count": str(len(history))})
         blobs = _is_true(parse_qs(request.query).get("blobs", [""])[-1])
-        return json_answer(200, documents.info(repo, blobs=blobs, gated=repo.name in self._access.gated))
+        info = documents.info(there, blobs=blobs, gated=repo.name in self._access.gated)
+        return _tagged(request, json_answer(200, info), info)
 
     def _tree(self, request: Request, repo: HubRepo, revision: str, folder: str) -> Answer:
         query = {name: values[-1] for name, values in parse_qs(request.query).items()}
@@ -89,6 +95,15 @@ class HubApi:
             following = f"{self._url}{request.raw_path}?{'&'.join([*kept, f'cursor={start + limit}'])}"
             headers["Link"] = f'<{following}>; rel="next"'
         return json_answer(200, entries[start : start + limit], headers)
+
+
+def _tagged(request: Request, answer: Answer, document: Any) -> Answer:
+    """The answer under a weak ETag, as Express gives one to what it sends; 304 to who has it."""
+    digest = hashlib.sha1(json.dumps(document).encode(), usedforsecurity=False).hexdigest()
+    tag = {"ETag": f'W/"{digest}"'}
+    if tag_matches(request.header("if-none-match"), tag["ETag"]):
+        return Answer(304, tuple(tag.items()))
+    return answer.with_headers(tag)
 
 
 def _paths_info(request: Request, repo: HubRepo) -> Answer:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fakes.repos import HubFile, HubRepo
 
-_DATE = "2025-01-01T00:00:00.000Z"  # of everything: a repository here has one commit
+_DATE = "2025-01-01T00:00:00.000Z"  # of everything: here, commits have an order and no time
 
 
 def info(repo: HubRepo, *, blobs: bool, gated: bool) -> dict[str, Any]:
@@ -52,8 +52,10 @@ def entries(repo: HubRepo, folder: str, *, recursive: bool, expand: bool = False
             name = "/".join(segments[:depth])
             below[name] = {"type": "directory", "oid": _folder_oid(name), "size": 0, "path": name}
     if expand:
-        last = {"id": repo.commit, "title": "The only commit", "date": _DATE}
-        below = {path: {**entry, "lastCommit": last} for path, entry in below.items()}
+        last = {"title": "A commit", "date": _DATE}
+        below = {
+            path: {**entry, "lastCommit": {"id": _last(repo, path), **last}} for path, entry in below.items()
+        }
     depth = start.count("/")
     return [below[path] for path in sorted(below) if recursive or path.count("/") == depth]
 
@@ -74,7 +76,21 @@ def refs(repo: HubRepo) -> dict[str, Any]:
 
 
 def commits(repo: HubRepo) -> list[dict[str, Any]]:
-    """The history of a repository, which is short."""
-    author = {"user": "fake-user", "avatar": ""}
-    only = {"id": repo.commit, "title": "The only commit", "message": "", "authors": [author], "date": _DATE}
-    return [only]
+    """The history of a repository, the newest commit first."""
+    told = {
+        "title": "A commit",
+        "message": "",
+        "authors": [{"user": "fake-user", "avatar": ""}],
+        "date": _DATE,
+    }
+    return [{"id": each.commit, **told} for each in repo.history()]
+
+
+def _last(repo: HubRepo, path: str) -> str:
+    """The commit that gave a file its bytes; of a folder, the one that is shown."""
+    commit = repo.commit
+    for each in repo.history():
+        if each.files.get(path) != repo.files.get(path):
+            break
+        commit = each.commit if path in each.files else commit
+    return commit

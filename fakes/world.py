@@ -41,10 +41,11 @@ if TYPE_CHECKING:
 
     from fakes.access import Missing
     from fakes.answer import Serve
-    from fakes.catalogue import Size
+    from fakes.catalogue import RepoType, Size
     from fakes.certificates import Certificates
     from fakes.faults import Fault
     from fakes.gateway import Mode
+    from fakes.repos import HubRepo
 
 _OTHERS = ("hub", "cdn", "pinata", "kubo")
 """Servers that a world has one of."""
@@ -147,7 +148,7 @@ class World:
 
     def _sites(self) -> dict[str, Serve]:
         cdn = Cdn(self.catalogue, self.cdn, ttl_s=self._url_ttl_s)
-        hub = Hub(
+        self._hub_site = Hub(
             self.catalogue,
             cdn,
             self.hub,
@@ -166,11 +167,19 @@ class World:
         }
         return {
             **gateways,
-            "hub": hub,
+            "hub": self._hub_site,
             "cdn": cdn,
             "pinata": Pinata(self.blocks),
             "kubo": Kubo(self.blocks),
         }
+
+    def push(self, repo: str, changes: Mapping[str, int | None], *, repo_type: RepoType = "model") -> HubRepo:
+        """Give a repository of the Hub a new commit, at which its branches stand from now on; the repository there.
+
+        `changes`: new bytes by path in the repository, so many of them; None takes the file away. ValueError if there is
+        no such repository, or no such file to take away.
+        """
+        return self._hub_site.push(repo_type, repo, changes)
 
     def manifest(self, *, proofs: bool = True) -> dict[str, Any]:
         """The manifest whose files this world serves; without `proofs`, of a file its size and sha256 alone."""

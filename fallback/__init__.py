@@ -4,7 +4,8 @@
     summary = sync()
 
 `sync` makes a folder match a manifest, `fetch` gets one file, `check_files` hashes all again,
-`manifest_from_dir` and `manifest_from_hub` make a manifest, `publish_models` has it pinned. Names are loaded when they are first
+`manifest_from_dir` and `manifest_from_hub` make a manifest, `publish_models` has it pinned, `check_versions`
+asks whether there is a newer one. Names are loaded when they are first
 used (PEP 562): importing this package, or `fallback.ipfs`, loads no HTTP library.
 """
 
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     from fallback.merge import add_to_manifest
     from fallback.publish.publishing import Publication, publish_models, write_car
     from fallback.report import Checked, check_files
+    from fallback.revalidate import check_versions, due_models, known_versions
     from fallback.settings import Settings
+    from fallback.version import Version
 
 __all__ = [
     "Checked",
@@ -56,11 +59,15 @@ __all__ = [
     "Summary",
     "UnavailableError",
     "UnknownModelError",
+    "Version",
     "add_to_manifest",
     "as_json",
     "check_files",
+    "check_versions",
+    "due_models",
     "engine_progress",
     "fetch",
+    "known_versions",
     "load_manifest",
     "manifest_from_dir",
     "manifest_from_hub",
@@ -79,7 +86,9 @@ _HOMES = {
     "add_to_manifest": "merge",
     **dict.fromkeys(["Publication", "publish_models", "write_car"], "publish.publishing"),
     **dict.fromkeys(["Checked", "check_files"], "report"),
+    **dict.fromkeys(["check_versions", "due_models", "known_versions"], "revalidate"),
     "Settings": "settings",
+    "Version": "version",
 }
 
 

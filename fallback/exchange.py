@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urljoin, urlsplit
 
 from fallback.outcome import Failed, Malformed
@@ -74,7 +74,7 @@ def without_query(url: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A GET. `token` goes to the origin of the URL it was made with, and nowhere else."""
+    """A GET, or a HEAD. `token` goes to the origin of the URL it was made with, and nowhere else."""
 
     url: str
     token: str | None = field(default=None, repr=False)
@@ -87,6 +87,9 @@ class Request:
     accept: str = "*/*"
     by_blocks: bool = False
     """The URL says which part, and what comes are blocks."""
+    method: Literal["GET", "HEAD"] = "GET"
+    if_none_match: str | None = None
+    """An entity tag of what is known already: 304 is an answer then, and says that it is still so."""
 
     @property
     def is_ranged(self) -> bool:
@@ -109,6 +112,8 @@ class Request:
             headers["Range"] = f"bytes={self.offset}-{'' if self.stop is None else self.stop - 1}"
         if self.if_range and self.if_range[1] == host_of(self.url):
             headers["If-Range"] = self.if_range[0]
+        if self.if_none_match:
+            headers["If-None-Match"] = self.if_none_match
         return headers
 
     def redirected(self, location: str) -> Request:

@@ -17,14 +17,18 @@ from fallback.exchange import host_of, origin, usable
 from fallback.manifest import MAX_SIZE_BYTES
 from fallback.outcome import Failed, Malformed, NotHere, Refused
 from fallback.reading import SHA256, shown
+from fallback.state.etags import Tagged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fallback.exchange import Head
+    from fallback.exchange import Head, Request
     from fallback.manifest import HubRef
     from fallback.outcome import Outcome
     from fallback.sources import HuggingFace
+
+SHA256_OF_LFS = "sha256:"
+"""Before what a file in LFS says of itself; one outside it says git's id, and one of no Hub an ETag alone."""
 
 GIT_ID = re.compile(r"[0-9a-f]{40}", re.ASCII)
 LINK = re.compile(r"<([^<>]*)>([^<]*)")
@@ -86,6 +90,35 @@ def _entry(value: Any) -> Entry | None:
     # Not isinstance: to Python, true is a number.
     good = good and type(size) is int and 0 <= size <= MAX_SIZE_BYTES and bool(GIT_ID.fullmatch(git_id))
     return Entry(path, size, git_id, sha256) if good else None
+
+
+def is_told(request: Request, head: Head) -> bool:
+    """Whether a head alone says what `request` asks: 304 to its condition, or to a HEAD what the file is, or that it is gone."""
+    if head.status == 304:
+        return request.if_none_match is not None
+    return request.method == "HEAD" and (
+        is_gone(head) or (head.location is not None and says_of_file(head) is not None)
+    )
+
+
+def is_gone(head: Head) -> bool:
+    """Whether the repository is there at that revision, and this file is not in it."""
+    return head.status == 404 and head.headers.get("x-error-code") == "EntryNotFound"
+
+
+def says_of_file(head: Head) -> Tagged | None:
+    """What the Hub says that a file is, before any redirect to its bytes; None if it says nothing.
+
+    On a redirect that is `X-Linked-ETag`: the ETag of whoever has the bytes is not of the bytes.
+    """
+    linked = head.headers.get("x-linked-etag", "").strip()
+    tag = linked or ("" if head.location else head.headers.get("etag", "").strip())
+    bare = tag.removeprefix("W/").strip('"')
+    if not bare:
+        return None
+    if linked and SHA256.fullmatch(bare):
+        return Tagged(tag, f"{SHA256_OF_LFS}{bare.lower()}")
+    return Tagged(tag, f"git:{bare}" if linked and GIT_ID.fullmatch(bare) else f"etag:{bare}")
 
 
 def next_page(head: Head, endpoint: str) -> str | None:

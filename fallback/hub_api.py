@@ -4,6 +4,8 @@ For a file in LFS the list itself has the SHA-256; of any other it has git's blo
 fetched once, hashed both ways, and thrown away; and so are those of any file whose chunks are wanted. A failed request is asked again by `plan` alone, and
 how much an answer may hold is bounded.
 
+What was said before is asked for by its ETag, and a 304 says that it is so still.
+
 Exclusions: what an answer means is `hub_answers`'s to say, and nothing is kept on disk.
 """
 
@@ -12,6 +14,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
 
@@ -23,6 +26,7 @@ from fallback.judging import judge
 from fallback.manifest import File
 from fallback.outcome import Corrupt, Delivered, Failed, Malformed
 from fallback.pursuit import pursue
+from fallback.state.etags import Tagged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     from fallback.outcome import Outcome
     from fallback.run import Run
     from fallback.sources import HuggingFace, Source, Wanted
+    from fallback.state.etags import Etags
     from fallback.transport import Answer
 
 T = TypeVar("T")
@@ -52,10 +57,10 @@ _JSON: Final = File("answer.json", size=None, sha256=None)
 
 
 class HubApi:
-    """One Hub's API, asked within one run."""
+    """One Hub's API, asked within one run; `etags`: what it said before, if that is of use."""
 
-    def __init__(self, run: Run, hub: HuggingFace) -> None:
-        self._run, self._hub = run, hub
+    def __init__(self, run: Run, hub: HuggingFace, etags: Etags | None = None) -> None:
+        self._run, self._hub, self._etags = run, hub, etags
 
     def commit(self, ref: HubRef) -> str:
         """The commit that the revision stands for now.
@@ -63,8 +68,44 @@ class HubApi:
         Raises:
             UnavailableError: the Hub does not say; with its reason.
         """
-        what = f"revision {ref.revision} of {ref.repo}"
-        return self._ask(ref, what, self._url(ref, "revision"), _commit)
+        what, request = (
+            f"revision {ref.revision} of {ref.repo}",
+            self._get(self._hub.api_url(ref, "revision")),
+        )
+        known = self.said_before(request.url)
+        if known and hub_answers.GIT_ID.fullmatch(known.said):
+            request = replace(request, if_none_match=known.etag)
+        told = self._ask(ref, what, request, functools.partial(_commit, known=known))
+        self._keep(request.url, told)
+        return told.said
+
+    def says_of(self, wanted: Wanted, like: Tagged | None = None) -> Tagged | None:
+        """What the Hub says that the file is, by a HEAD; None if it is not there.
+
+        `like`: what it said of the file elsewhere, if nothing is known of it here: 304 says the same.
+
+        Raises:
+            UnavailableError: the Hub does not say; with its reason.
+        """
+        ref, request = wanted.model.huggingface, self._hub.request(wanted)
+        assert ref is not None, "a file of the Hub has a repository"
+        assert request is not None, "and so a URL there"
+        known = self.said_before(request.url) or like
+        asked = replace(request, method="HEAD", if_none_match=known.etag if known else None)
+        # Whatever its size is there: another one is no mistake, but another version.
+        file = File(wanted.file.path, None, None)
+        told = self._ask(ref, str(wanted), asked, functools.partial(_said, known=known), file=file)
+        if told is not None:
+            self._keep(request.url, told)
+        return told
+
+    def said_before(self, url: str) -> Tagged | None:
+        """What was said at `url` in an earlier run, if that is kept."""
+        return self._etags.get(url) if self._etags else None
+
+    def _keep(self, url: str, told: Tagged) -> None:
+        if self._etags:
+            self._etags.put(url, told, now=self._run.clock.now())
 
     def tree(self, ref: HubRef) -> list[Entry]:
         """All files below the folder; `ref.revision` is a commit, so that all pages speak of the same.
@@ -73,14 +114,14 @@ class HubApi:
             UnavailableError: the Hub does not say; with its reason.
         """
         folder = f"/{quote(ref.path)}" if ref.path else ""
-        url: str | None = f"{self._url(ref, 'tree')}{folder}?recursive=true&expand=false"
+        url: str | None = f"{self._hub.api_url(ref, 'tree')}{folder}?recursive=true&expand=false"
         found: list[Entry] = []
         seen: set[str] = set()
         left = MAX_LIST_BYTES
         while url is not None:
             seen.add(url)
             read = functools.partial(self._page, folder=ref.path, seen=seen, limit=left)
-            entries, url, size = self._ask(ref, f"the list of files of {ref.repo}", url, read)
+            entries, url, size = self._ask(ref, f"the list of files of {ref.repo}", self._get(url), read)
             found += entries
             left -= size
         return found
@@ -99,14 +140,14 @@ class HubApi:
             reason = f"it is said to have {size} bytes outside LFS, and {MAX_BLOB_BYTES} is the most"
             raise UnavailableError(str(wanted), [(self._hub.name, reason)])
         read = functools.partial(_proven, file=wanted.file, size=size, git_id=git_id)
-        return self._ask(ref, str(wanted), request.url, read, file=wanted.file)
+        return self._ask(ref, str(wanted), request, read, file=wanted.file)
 
-    def _url(self, ref: HubRef, action: str) -> str:
-        # A revision is one segment here, too: refs/pr/1 goes as refs%2Fpr%2F1.
-        revision = quote(ref.revision, safe="")
-        return f"{self._hub.endpoint}/api/{ref.repo_type}s/{quote(ref.repo)}/{action}/{revision}"
+    def _get(self, url: str) -> Request:
+        return Request(url, token=self._hub.token)
 
-    def _ask(self, ref: HubRef, what: str, url: str, read: Callable[[Answer], T], *, file: File = _JSON) -> T:
+    def _ask(
+        self, ref: HubRef, what: str, request: Request, read: Callable[[Answer], T], *, file: File = _JSON
+    ) -> T:
         """Follow the plan until `read` can make something of an answer."""
         run, found = self._run, list[T]()
         if run.settings.offline:
@@ -116,7 +157,7 @@ class HubApi:
             began = run.clock.now()
             outcome: Outcome = Delivered("answered")
             try:
-                found.append(self._exchange(ref, url, read, file))
+                found.append(self._exchange(ref, request, read, file))
             except Failed as failed:
                 run.check()
                 outcome = failed.outcome
@@ -126,13 +167,17 @@ class HubApi:
         pursue(run, [self._hub], attempt, whom=(ref.repo, what), what=what)
         return found[0]
 
-    def _exchange(self, ref: HubRef, url: str, read: Callable[[Answer], T], file: File) -> T:
-        run, request = self._run, Request(url, token=self._hub.token)
+    def _exchange(self, ref: HubRef, request: Request, read: Callable[[Answer], T], file: File) -> T:
+        run = self._run
         rate = run.settings.last_source_min_rate_bytes_s  # nobody else could be asked
-        with run.transport().open(request, min_rate_bytes_s=rate, ends_in_s=run.left_s()) as answer:
-            if (outcome := hub_answers.refusal(self._hub, ref, answer.head)) is not None:
-                raise Failed(outcome)
-            judge(self._hub, request, answer.head, file, run.clock.now())
+        is_told = functools.partial(hub_answers.is_told, request)
+        with run.transport().open(
+            request, min_rate_bytes_s=rate, ends_in_s=run.left_s(), enough=is_told
+        ) as answer:
+            if not is_told(answer.head):
+                if (outcome := hub_answers.refusal(self._hub, ref, answer.head)) is not None:
+                    raise Failed(outcome)
+                judge(self._hub, request, answer.head, file, run.clock.now())
             return read(answer)
 
     def _page(
@@ -148,8 +193,20 @@ class HubApi:
         return list(hub_answers.entries(document, folder)), following, size
 
 
-def _commit(answer: Answer) -> str:
-    return hub_answers.commit(_json(answer, MAX_INFO_BYTES)[0])
+def _commit(answer: Answer, *, known: Tagged | None) -> Tagged:
+    if known and answer.head.status == 304:
+        return known
+    found = hub_answers.commit(_json(answer, MAX_INFO_BYTES)[0])
+    return Tagged(answer.head.headers.get("etag", ""), found)
+
+
+def _said(answer: Answer, *, known: Tagged | None) -> Tagged | None:
+    if hub_answers.is_gone(answer.head):
+        return None
+    told = known if answer.head.status == 304 else hub_answers.says_of_file(answer.head)
+    if told is None:
+        raise Failed(Malformed("it does not say what the file is there: no ETag"))
+    return told
 
 
 def _json(answer: Answer, limit: int) -> tuple[Any, int]:

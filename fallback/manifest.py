@@ -56,12 +56,13 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class HubRef:
-    """A folder (`path`, "" for the root) of a repository on HuggingFace, at a revision."""
+    """A folder (`path`, "" is the root) of a repository on HuggingFace, pinned from `branch` (None: main)."""
 
     repo: str
     repo_type: Literal["model", "dataset"] = "model"
     revision: str = "main"
     path: str = ""
+    branch: str | None = None
     extra: Mapping[str, Any] = _extra()
 
 
@@ -215,15 +216,16 @@ def _file(reader: Reader, where: str, path: str, value: Any, *, may_miss: bool) 
 def _hub(reader: Reader, where: str, given: Mapping[str, Any]) -> HubRef | None:
     if given.get("huggingface") is None:
         return None
-    where = key(where, "huggingface")
-    ref = reader.mapping(where, given["huggingface"])
+    ref = reader.mapping(where := key(where, "huggingface"), given["huggingface"])
     kind = _like(re.compile("model|dataset"), "is neither 'model' nor 'dataset'")
+    revision = _like(REVISION, "is not a revision")
     return HubRef(
         repo=reader.text(where, ref, "repo", _like(REPO, "is not the name of a repository")) or "",
         repo_type=reader.text(where, ref, "repo_type", kind, "model"),
-        revision=reader.text(where, ref, "revision", _like(REVISION, "is not a revision"), "main"),
+        revision=reader.text(where, ref, "revision", revision, "main"),
         path=reader.text(where, ref, "path", _folder, ""),
-        extra=_rest(ref, "repo", "repo_type", "revision", "path"),
+        branch=reader.text(where, ref, "branch", revision, None),
+        extra=_rest(ref, "repo", "repo_type", "revision", "path", "branch"),
     )
 
 
@@ -232,8 +234,7 @@ def _ipfs(reader: Reader, where: str, given: Mapping[str, Any]) -> IpfsRef | Non
     if given.get("ipfs") is None:
         cid = reader.text(where, given, "ipfsHash", check, None)
         return IpfsRef(cid) if cid else None
-    where = key(where, "ipfs")
-    ref = reader.mapping(where, given["ipfs"])
+    ref = reader.mapping(where := key(where, "ipfs"), given["ipfs"])
     return IpfsRef(
         cid=reader.text(where, ref, "cid", check) or "",
         path=reader.text(where, ref, "path", _folder, ""),

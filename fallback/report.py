@@ -6,17 +6,13 @@ changes a file of the models folder; only `forget` and `metrics_report(…, "res
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
 import sys
-import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fallback import metrics
@@ -26,13 +22,16 @@ from fallback.engine import METRICS_COPY, load_manifest
 from fallback.errors import SettingsError, StorageError
 from fallback.exchange import host_of
 from fallback.health import Banned, Cooling, Health, Retired, carried
+from fallback.revalidate import known_versions
 from fallback.sources import IpfsGateway, Wanted, in_order, ipfs_path
-from fallback.state import FILE_NAME, State
+from fallback.state import remembered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from fallback.settings import Settings
+    from fallback.state import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +141,7 @@ def settings_report(settings: Settings) -> dict[str, tuple[Any, str]]:
 
 
 def status(settings: Settings) -> dict[str, Any]:
-    """Each file's state (present, unverified, missing), when it was proven, and the last error."""
+    """Each file's state (present, unverified, missing), when it was proven, each model's version, the last error."""
     files = []
     manifest = load_manifest(settings)
     for wanted, cache, state in _files(settings, ()):
@@ -167,6 +166,7 @@ def status(settings: Settings) -> dict[str, Any]:
         "manifest": manifest.name,
         "models_dir": str(settings.models_dir),
         "files": files,
+        "models": [version.to_json() for version in known_versions(settings, warn)],
         "last_error": errors[-1] if errors else None,
     }
 
@@ -218,14 +218,8 @@ def _files(settings: Settings, models: Sequence[str]) -> Iterator[tuple[Wanted, 
             yield Wanted(model, file, cid), cache, state
 
 
-@contextlib.contextmanager
-def _state(settings: Settings) -> Iterator[State]:
-    """What is remembered; with nothing there, an empty one elsewhere, for a question makes no folder."""
-    with contextlib.ExitStack() as opened:
-        folder = settings.state_path
-        if not os.path.lexists(folder / FILE_NAME):
-            folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
-        yield opened.enter_context(State(folder, _warn))
+def _state(settings: Settings) -> AbstractContextManager[State]:
+    return remembered(settings.state_path, warn)
 
 
 def _said(health: Health, now: float) -> str:
@@ -245,5 +239,6 @@ def _iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
-def _warn(message: str) -> None:
+def warn(message: str) -> None:
+    """On stderr: a question has no observer to tell."""
     sys.stderr.write(f"warning: {message}\n")

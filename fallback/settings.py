@@ -129,6 +129,18 @@ class Settings:
     bak_days: float = _set(7.0, "days", "age at which a file set aside is deleted", low=0)
     partial_idle_s: float = _set(3600.0, "s", "idle time after which a partial is deleted", low=0)
     warn_total_bytes: int = _set(2_000_000_000, "bytes", "a larger manifest is warned of", low=0)
+    revalidate_h: float = _set(
+        24.0,
+        "h",
+        "HuggingFace is asked for a model's version no sooner than so long after the last time",
+        low=24,
+    )
+    stale_days: float = _set(
+        90.0,
+        "days",
+        "without an answer for so long, a model is said to be stale; it is served all the same",
+        low=0,
+    )
     unsafe_allow_missing_sha256: bool = _set(False, "flag", "take files whose manifest names no sha256")  # noqa: FBT003 - a default
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from fallback.events import LayerName
     from fallback.exchange import Head
-    from fallback.manifest import File, Model
+    from fallback.manifest import File, HubRef, Model
     from fallback.outcome import (
         Outcome,
     )
@@ -127,6 +127,11 @@ class HuggingFace:
         # A revision is one segment: refs/pr/1 goes as refs%2Fpr%2F1 (huggingface_hub, hf_hub_url).
         revision = quote(hub.revision, safe="")
         return Request(f"{self.endpoint}/{quote(repo)}/resolve/{revision}/{quote(path)}", token=self.token)
+
+    def api_url(self, ref: HubRef, action: str) -> str:
+        """Where the API answers for the repository at its revision."""
+        revision = quote(ref.revision, safe="")  # one segment here, too
+        return f"{self.endpoint}/api/{ref.repo_type}s/{quote(ref.repo)}/{action}/{revision}"
 
     def denied(self, head: Head) -> Outcome:
         """A gated repository, or a CDN whose signed URL has expired: the next attempt gets a new one."""

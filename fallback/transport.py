@@ -142,8 +142,17 @@ class Transport:
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, WatchedAdapter(pool_connections=16, pool_maxsize=connections))
 
-    def open(self, request: Request, *, min_rate_bytes_s: float, ends_in_s: float | None = None) -> Answer:
+    def open(
+        self,
+        request: Request,
+        *,
+        min_rate_bytes_s: float,
+        ends_in_s: float | None = None,
+        enough: Callable[[Head], bool] = lambda _head: False,
+    ) -> Answer:
         """Send `request` and those its redirects lead to; whatever happens it ends in `ends_in_s`.
+
+        `enough`: whether a redirect itself says what is asked for, and need not be followed.
 
         Raises:
             Failed: no answer came, or its redirects are refused.
@@ -153,7 +162,7 @@ class Transport:
         limits = Limits(self._connect_s, self._quiet_s, min_rate_bytes_s, ends_at, self._stop)
         for _hop in range(MAX_REDIRECTS + 1):
             answer = self._exchange(request.url, functools.partial(self._get, request), limits)
-            if answer.head.location is None:
+            if answer.head.location is None or enough(answer.head):
                 return answer
             if self._is_public(answer.peer):
                 limits = replace(limits, permitted=self._is_public)
@@ -223,7 +232,8 @@ class Transport:
                 raise Failed(translate(error, watch)) from error
 
     def _get(self, request: Request, _watch: Watch) -> requests.Response:
-        return self._session.get(
+        return self._session.request(
+            request.method,
             request.url,
             headers=request.headers(),
             stream=True,

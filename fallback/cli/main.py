@@ -15,6 +15,7 @@ from fallback.cli import exits
 from fallback.cli.manifest import manifest
 from fallback.cli.metrics import metrics
 from fallback.cli.publish import cid, publish
+from fallback.cli.revalidate import revalidate
 from fallback.cli.sources import sources
 from fallback.cli.status import status
 from fallback.cli.sync import get, sync
@@ -46,7 +47,7 @@ def cli() -> None:
     """
 
 
-for command in (sync, get, verify, sources, status, metrics, manifest, cid, publish):
+for command in (sync, get, verify, sources, status, metrics, manifest, revalidate, cid, publish):
     cli.add_command(command)
 
 

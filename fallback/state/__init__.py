@@ -6,6 +6,10 @@ again and asking dead sources again (P2, P11).
 
 from __future__ import annotations
 
+import contextlib
+import os
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from fallback.state.attempts import Attempts
@@ -13,12 +17,13 @@ from fallback.state.chunks import KnownChunks
 from fallback.state.cids import Cids
 from fallback.state.db import Database
 from fallback.state.downloads import Downloads
+from fallback.state.etags import Etags
 from fallback.state.health import KnownHealth
 from fallback.state.verified import Verified
+from fallback.state.versions import Versions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 FILE_NAME = "state.sqlite3"
 
@@ -32,8 +37,10 @@ class State:
         self.chunks = KnownChunks(self.db)
         self.cids = Cids(self.db)
         self.downloads = Downloads(self.db)
+        self.etags = Etags(self.db)
         self.health = KnownHealth(self.db)
         self.verified = Verified(self.db)
+        self.versions = Versions(self.db)
 
     def close(self) -> None:
         """Let go of the file; what is asked or kept after that is nothing."""
@@ -44,3 +51,12 @@ class State:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@contextlib.contextmanager
+def remembered(folder: Path, warn: Callable[[str], None]) -> Iterator[State]:
+    """The state in `folder` for a question; with nothing there, an empty one elsewhere, for a question makes no folder."""
+    with contextlib.ExitStack() as opened:
+        if not os.path.lexists(folder / FILE_NAME):
+            folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+        yield opened.enter_context(State(folder, warn))

@@ -37,4 +37,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             hash TEXT)""",
         "CREATE INDEX ipfs_downloads_path ON ipfs_downloads (downloadPath)",
     ),
+    (
+        """CREATE TABLE versions (
+            model TEXT PRIMARY KEY, question TEXT NOT NULL, asked_at REAL NOT NULL, due_at REAL NOT NULL,
+            found TEXT, known_at REAL, unknown_since REAL, problem TEXT NOT NULL, pinned TEXT,
+            differing TEXT NOT NULL)""",
+        "CREATE TABLE etags (url TEXT PRIMARY KEY, etag TEXT NOT NULL, said TEXT NOT NULL, seen_at REAL NOT NULL)",
+        "ALTER TABLE ipfs_cids ADD COLUMN superseded_at REAL",
+    ),
 )
