@@ -62,7 +62,7 @@ def test_add_merges_and_says_what_it_did(
         in run("manifest", "from-dir", str(folder), "--add").err
     )
     assert list(json.loads(path.read_text()))[-1] == "mine"
-    assert "missing" in run("status").out.splitlines()[-4]
+    assert "missing" in run("status").out.partition("\n\n")[0].splitlines()[-1]
 
 
 CASES: list[tuple[list[str], str]] = [
