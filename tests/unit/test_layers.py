@@ -46,6 +46,7 @@ ORDER = [
     "pursuit",
     "proofs",
     "trustless",
+    "holding",
     "work",
     "download",
     "engine",
@@ -127,6 +128,6 @@ def test_no_module_is_longer_than_its_idea() -> None:
         str(path.relative_to(ROOT)): lines
         for package in ("fallback", "fakes", "bench")
         for path in (ROOT / package).rglob("*.py")
-        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 350
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 300
     }
     assert not long
