@@ -23,7 +23,7 @@ NODE := tests/clients/node/node_modules/.ready
 $(NODE): tests/clients/node/package-lock.json
 	if command -v npm; then cd $(<D) && npm ci --ignore-scripts --no-audit --no-fund && touch ../../../$@; fi
 
-.PHONY: help e2e test clients faults faults-table nightly lint fix check bench clean
+.PHONY: help e2e test conformance clients faults faults-table nightly lint fix check bench clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,9 @@ e2e: $(READY) ## the main job, offline: 13 files, 492 MB, through healthy and fa
 
 test: $(READY) ## unit and flow tests, with branch coverage
 	$(BIN)/python -m pytest --cov --cov-report=term --numprocesses 3 --dist worksteal
+
+conformance: $(READY) ## the conformance suite against CLIENT="…", or this engine
+	$(BIN)/python -m pytest tests/conformance --numprocesses 4 --dist worksteal $(if $(CLIENT),--client "$(CLIENT)") --dump out/conformance/failures --report out/conformance
 
 clients: $(READY) $(OLD_HUB) $(NODE) ## other people's programs against the fakes: huggingface_hub, curl, wget, aria2c, pooch, npm's IPFS
 	$(BIN)/python -m pytest tests/clients

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,7 @@ def imported(path: Path) -> set[str]:
             continue
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        if isinstance(node, ast.ImportFrom) and node.module:
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found |= (
                 {node.module}
                 if node.module != "fallback"
@@ -121,6 +122,23 @@ def test_fakes_import_nothing_of_the_engine(path: Path) -> None:
     """Only the pure `fallback.ipfs` may be shared, or a wrong engine would agree with a wrong fake."""
     engine = {module for module in imported(path) if module.split(".")[0] == "fallback"}
     assert all(module.startswith("fallback.ipfs") for module in engine)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        path
+        for path in sorted((ROOT / "tests/conformance").rglob("*.py"))
+        if path.parent.name != "clients"  # a client is a program like any other, and may be this engine
+    ],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_the_conformance_suite_knows_nothing_of_the_engine(path: Path) -> None:
+    """It tests executables: pytest, the fakes and the standard library are all it needs, under either of its names."""
+    known = sys.stdlib_module_names | {"pytest", "fakes"}
+    assert {module.split(".")[0] for module in imported(path)} <= known
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        assert not isinstance(node, ast.ImportFrom) or node.level < 2, "an import from outside the suite"
 
 
 def test_no_module_is_longer_than_its_idea() -> None:

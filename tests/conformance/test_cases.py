@@ -1,0 +1,63 @@
+"""Every case, put to the client."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from . import checks, scripts, verdict
+from .case import all_cases
+from .conftest import KEY, command_of
+from .dump import keep
+from .outcome import Told
+from .stage import Stage, UnsupportedError
+from .system import UnavailableError
+
+if TYPE_CHECKING:
+    from .case import Case
+
+
+def _parameters() -> list[object]:
+    return [
+        pytest.param(
+            case,
+            id=case.id,
+            marks=[pytest.mark.timeout(case.seconds), *([pytest.mark.smoke] if case.smoke else [])],
+        )
+        for case in all_cases().values()
+    ]
+
+
+@pytest.mark.parametrize("case", _parameters())
+def test_case(case: Case, request: pytest.FixtureRequest) -> None:
+    """The client does as the case requires, and as every run must."""
+    told = Told(case)
+    request.node.user_properties.append((KEY, told.document))
+    with tempfile.TemporaryDirectory(prefix="conformance-", ignore_cleanup_errors=True) as folder:
+        stage = Stage(case, command_of(request.config), Path(folder))
+        try:
+            with stage:
+                play(stage)
+        except UnsupportedError:
+            told.unsupported()
+        except UnavailableError as error:
+            told.unavailable(str(error))
+        told.ended(stage)
+        if stage.problems:
+            keep(stage, request.config.getoption("--dump", None))
+    told.judge()
+
+
+def play(stage: Stage) -> None:
+    """The case's script, or its one run and what it expects of it."""
+    case = stage.case
+    if case.script is not None:
+        scripts.ALL[case.script](stage)
+        return
+    run = stage.run()
+    stage.problems += verdict.of_case(run, case)
+    for name in case.expect.checks:
+        stage.problems += checks.ALL[name](run)
