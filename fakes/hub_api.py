@@ -85,7 +85,7 @@ class HubApi:
         if folder and not entries:
             return refusal(404, "EntryNotFound", f"{folder} does not exist on {revision!r}")
         numbers = query.get("limit", str(self._page_size)), query.get("cursor", "0")
-        if not all(number.isdecimal() for number in numbers):
+        if not all(number.isdecimal() and len(number) < 20 for number in numbers):
             return refusal(400, None, "limit and cursor are numbers")
         most = min(self._page_size, _EXPANDED_PAGE) if expand else self._page_size
         limit, start = max(1, min(most, int(numbers[0]))), int(numbers[1])

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from fakes.answer import Request
 
 
+MOST = 100_000
+"""Entries kept; a few hundred megabytes at the most."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One request: `time` in seconds since the epoch, `bytes_sent` of the body, `seconds` from arrival to the end.
@@ -53,10 +57,13 @@ class Entry:
 
 
 class Journal:
-    """All entries since the start or the last `clear()`, in order of arrival."""
+    """The entries since the start or the last `clear()`, in order of arrival; the newest `most`.
 
-    def __init__(self, settle: Callable[[], None] = lambda: None) -> None:
-        self._settle = settle
+    A world may serve for days: older ones are forgotten, and `seq` says how many there were.
+    """
+
+    def __init__(self, settle: Callable[[], None] = lambda: None, *, most: int = MOST) -> None:
+        self._settle, self._most = settle, most
         self._lock = threading.Lock()
         self._entries: dict[int, Entry] = {}
         self._next = 0
@@ -78,6 +85,8 @@ class Journal:
             )
             self._entries[entry.seq] = entry
             self._next += 1
+            if len(self._entries) > self._most:
+                del self._entries[next(iter(self._entries))]
         return Record(self, entry.seq)
 
     def change(self, seq: int, **fields: Any) -> None:

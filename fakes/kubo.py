@@ -7,6 +7,7 @@ world's gateways serve. Does not pin, unpin or talk to peers.
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from fakes.answer import Answer, json_answer, text_answer
 from fakes.pinning import pin_car, pin_file, pin_folder
 from fakes.steps import Trailer
 from fakes.uploads import FormError, form
+from fallback.ipfs import car
 from fallback.ipfs.car import CarError
 from fallback.ipfs.reading import DagError
 from fallback.ipfs.unixfs import KUBO_CID_V1, V0_2015
@@ -26,9 +28,15 @@ if TYPE_CHECKING:
     from fakes.answer import Request
     from fakes.blockstore import Blockstore
     from fakes.steps import Step
+    from fallback.ipfs.cid import Cid
     from fallback.ipfs.unixfs import Profile
 
 VERSION = "0.43.1"
+CHUNKS = range(1, (2 << 20) - 255)
+"""Bytes of a chunk: a block of 2 MiB must have room for what is around it (boxo's bound)."""
+
+LINKS = range(2, 8193)
+"""Of a node; with one, a file of two chunks would have no top."""
 
 
 class Kubo:
@@ -57,24 +65,29 @@ class Kubo:
         )
 
     def _import(self, request: Request, query: dict[str, str]) -> Answer:
-        """The blocks of a CAR; each root that its header names is told of, then how much it was."""
+        """The blocks of a CAR; each root that its header names is told of, and whether it is here, then how much it was."""
         cars = [part.data for part in form(request) if part.name == "file"]
         if not cars:
             raise FormError("file argument 'path' is required")
-        roots: list[str] = []
+        roots: list[Cid] = []
         count = size = 0
         try:
             for data in cars:
-                for number, (cid, block) in enumerate(pin_car(data, self._blocks)):
-                    if number == 0:
-                        roots.append(str(cid))
+                roots += car.roots(io.BytesIO(data[: 2 * car.MAX_HEADER]))
+                for _cid, block in pin_car(data, self._blocks):
                     count, size = count + 1, size + len(block)
         except (CarError, DagError) as error:
             return kubo_error(500, f"import failed: {error}")
-        said: list[Any] = [{"Root": {"Cid": {"/": root}, "PinErrorMsg": ""}} for root in roots]
+        said = [self._pinned(root) for root in roots] if query.get("pin-roots") != "false" else []
         if query.get("stats") == "true":
             said.append({"Stats": {"BlockCount": count, "BlockBytesCount": size}})
         return stream(said)
+
+    def _pinned(self, root: Cid) -> dict[str, Any]:
+        missing = (
+            "" if root in self._blocks else f"block was not found locally (offline): could not find {root}"
+        )
+        return {"Root": {"Cid": {"/": str(root)}, "PinErrorMsg": missing}}
 
     def _add(self, request: Request, query: dict[str, str]) -> Answer:
         """Files by their percent-encoded paths; told of in order, then their folders, the outermost last."""
@@ -114,10 +127,17 @@ def kubo_error(status: int, message: str) -> Answer:
 def _profile(query: dict[str, str]) -> Profile:
     base = KUBO_CID_V1 if query.get("cid-version") == "1" else V0_2015
     raw = query.get("raw-leaves")
-    chunk = re.fullmatch(r"size-(\d+)", query.get("chunker", ""))
     return dataclasses.replace(
         base,
         raw_leaves=base.raw_leaves if raw is None else raw == "true",
-        chunk=int(chunk[1]) if chunk else base.chunk,
-        width=int(query.get("max-file-links", base.width)),
+        chunk=_number(query.get("chunker", f"size-{base.chunk}"), r"size-(\d{1,7})", CHUNKS),
+        width=_number(query.get("max-file-links", str(base.width)), r"(\d{1,7})", LINKS),
     )
+
+
+def _number(text: str, form: str, allowed: range) -> int:
+    """An option's number; other chunkers than of a fixed size are not played."""
+    found = re.fullmatch(form, text, re.ASCII)
+    if found is None or int(found[1]) not in allowed:
+        raise FormError(f"{text!r} is not of the form {form}, or not {allowed.start} to {allowed.stop - 1}")
+    return int(found[1])

@@ -109,7 +109,10 @@ class Pinata:
         blocks = self._blocks if public else type(self._blocks)()
         if fields.get("car") == "true":
             # A CAR in depth-first order begins with its root; what its header says is nobody's to believe.
-            cid = next(iter([cid for cid, _ in pin_car(files[0].data, blocks)]))
+            cids = [cid for cid, _ in pin_car(files[0].data, blocks)]
+            if not cids:
+                raise FormError("a CAR without a block")
+            cid = cids[0]
         else:
             cid = pin_file(files[0].data, KUBO_CID_V1, blocks).cid
         data = {

@@ -39,7 +39,7 @@ class UnsatisfiableRangeError(ValueError):
 def parse_range(header: str, size: int) -> tuple[int, int]:
     """The first range of a Range header as (start, stop), stop not included, within a file of `size` bytes."""
     unit, _, ranges = header.partition("=")
-    match = re.fullmatch(r"(\d*)-(\d*)", ranges.split(",", maxsplit=1)[0].strip())
+    match = re.fullmatch(r"(\d{0,19})-(\d{0,19})", ranges.split(",", maxsplit=1)[0].strip())
     if unit.lower() != "bytes" or match is None or not (match[1] or match[2]):
         raise MalformedRangeError(header)
     if not match[1]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fakes import steps
 from fakes.answer import place
-from fakes.faults.base import Fault
+from fakes.faults.base import Fault, not_negative
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +39,8 @@ class SwappedBlocks(Fault, name="swapped-blocks", numbers=(42,), group="body"):
             return answer
         block = min(self.block, answer.total // 2)
         whole = serve(request.with_headers(range=None, if_range=None))
-        swapped = b"".join(bytes(step) for step in whole.body if isinstance(step, steps.Data))[: 2 * block]
+        start = steps.until(whole.body, 2 * block)  # and not all of a file of 200 MB
+        swapped = b"".join(bytes(step) for step in start if isinstance(step, steps.Data))
         swapped = swapped[block:] + swapped[:block]
 
         def bend(start: int, data: bytes) -> bytes:
@@ -55,6 +56,9 @@ class Hole(Fault, name="hole", numbers=(43,), group="body"):
     offset: int | None = None
     fraction: float = 0.5
     length: int = 65_536
+
+    def __post_init__(self) -> None:
+        not_negative(self, "length")
 
     def answer(self, request: Request, serve: Serve) -> Answer:
         """As long as it should be."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from fakes import steps
-from fakes.faults.base import Fault
+from fakes.faults.base import Fault, not_negative
 from fallback.ipfs import car
 from fallback.ipfs.cid import RAW, Cid
 
@@ -143,6 +143,9 @@ class CarHugeBlock(Fault, name="car-huge-block", group="car"):
 
     block: int = 1
     size: int = _MAX_BLOCK + 1
+
+    def __post_init__(self) -> None:
+        not_negative(self, "size")
 
     def answer(self, request: Request, serve: Serve) -> Answer:
         """Zeros, which no DAG asked for."""

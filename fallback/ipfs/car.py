@@ -2,8 +2,8 @@
 
 Read as a stream, with no more in memory than one block: each is proven by its CID before it is
 given. A CAR does not say where it ends, so that one cut between two blocks looks whole: whoever
-walks the DAG with `BlocksOf` sees which block never came. The header's roots are read and not
-believed. Exclusions: CARv2 is refused by name.
+walks the DAG with `BlocksOf` sees which block never came. The header's roots can be read (`roots`), and
+nothing here believes them. Exclusions: CARv2 is refused by name.
 """
 
 from __future__ import annotations
@@ -62,10 +62,7 @@ def read(stream: BinaryIO) -> Iterator[tuple[Cid, bytes]]:
         CarError: it is none, or cut inside a block.
         WrongBlockError: a block is not what its CID says, or too large.
     """
-    start = _sized(stream, MAX_HEADER)
-    if start is None:
-        raise CarError("an empty CAR")
-    _check_header(start)
+    _checked_header(stream)
     while (data := _sized(stream, MAX_BLOCK + MAX_CID)) is not None:
         try:
             cid, at = Cid.read(data)
@@ -79,6 +76,19 @@ def read(stream: BinaryIO) -> Iterator[tuple[Cid, bytes]]:
         if not cid.proves(block):
             raise WrongBlockError(cid, "other bytes came")
         yield cid, block
+
+
+def roots(stream: BinaryIO) -> tuple[Cid, ...]:
+    """What the header of a CAR names as its roots; whether those are in it, nobody has looked.
+
+    Raises:
+        CarError: it is no CAR, or a root is no CID.
+    """
+    try:
+        # In dag-cbor a CID has a zero byte before it.
+        return tuple(Cid.whole(root[1:]) for root in _checked_header(stream) if isinstance(root, bytes))
+    except CidError as error:
+        raise CarError(f"a root that cannot be read: {error}") from None
 
 
 class BlocksOf:
@@ -149,15 +159,20 @@ def _sized(stream: BinaryIO, most: int) -> bytes | None:
     return bytes(data)
 
 
-def _check_header(data: bytes) -> None:
-    """Version 1, and roots that are CIDs; what else may stand in a header is nobody's to use."""
+def _checked_header(stream: BinaryIO) -> list[object]:
+    """The roots of a header of version 1; what else may stand in one is nobody's to use."""
+    data = _sized(stream, MAX_HEADER)
+    if data is None:
+        raise CarError("an empty CAR")
     value, end = _cbor(data, 0, 0)
     if end != len(data) or not isinstance(value, dict):
         raise CarError("a header that is no map")
     if value.get("version") == 2:
         raise CarError("CARv2 is not read, only CARv1")
-    if value.get("version") != 1 or not isinstance(value.get("roots"), list):
+    named = value.get("roots")
+    if value.get("version") != 1 or not isinstance(named, list):
         raise CarError("not a CARv1: no version 1, or no roots")
+    return named
 
 
 def _cbor_counted(kind: int, count: int) -> bytes:

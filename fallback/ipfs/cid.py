@@ -60,10 +60,10 @@ class Cid:
         if len(text) > MAX_TEXT:
             raise CidError("too long for a CID")
         if len(text) == 46 and text.startswith("Qm"):
-            return cls._whole(_from_base(text, BASE58))
+            return cls.whole(_from_base(text, BASE58))
         if text[:1] not in _BASES:
             raise CidError("not a CID: it is neither Qm…, nor in base16, base32, base36 or base58btc")
-        made = cls._whole(_BASES[text[0]](text[1:]))
+        made = cls.whole(_BASES[text[0]](text[1:]))
         if made.version == 0:
             raise CidError("a CID of version 0 has no base prefix")
         return made
@@ -87,7 +87,12 @@ class Cid:
             raise CidError(f"not a CID: {error}") from None
 
     @classmethod
-    def _whole(cls, data: bytes) -> Self:
+    def whole(cls, data: bytes) -> Self:
+        """A CID from bytes, all of them.
+
+        Raises:
+            CidError: as `read`; or it ends before they do.
+        """
         made, end = cls.read(data)
         if end != len(data):
             raise CidError(f"{len(data) - end} bytes too many for a CID")

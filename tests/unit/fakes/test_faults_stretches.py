@@ -219,6 +219,8 @@ def test_slow_everywhere(world: World, big: str, talk: Talk) -> None:
     ("document", "says"),
     [
         ({"name": "swapped-blocks", "block": 0}, "1 byte or more"),
+        ({"name": "hole", "length": -1}, "length is 0 or more"),
+        ({"name": "car-huge-block", "size": -1}, "size is 0 or more"),
         ({"name": "slow-segment", "number": 9}, "number is 1 to of"),
         ({"name": "slow-segment", "bytes_per_s": 0}, "more than 0"),
         ({"name": "redirect-ring", "hosts": " "}, "hosts are names"),

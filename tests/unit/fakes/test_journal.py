@@ -103,3 +103,10 @@ def test_a_stall_is_held_and_its_time_runs_until_the_client_leaves(
     talk(big, timeout=0.15)
     assert world.journal[-1].ended == "held"
     assert world.journal[-1].seconds >= 0.15
+
+
+def test_a_world_that_serves_for_days_keeps_the_newest() -> None:
+    journal = Journal(most=3)
+    records = [journal.open(Request("gateway1", "GET", f"/{number}"), ()) for number in range(5)]
+    records[0].ended("complete")
+    assert [(entry.seq, entry.path) for entry in journal] == [(2, "/2"), (3, "/3"), (4, "/4")]

@@ -13,13 +13,13 @@ from fakes.faults import KuboError, OtherCid, PartialPin, PinataError, UploadCut
 from fakes.pinata import JWT, KEY, SECRET
 from fakes.world import World
 from fallback.ipfs import building, car
+from fallback.ipfs.cid import RAW, Cid
 from fallback.ipfs.unixfs import KUBO_CID_V1, V0_2015, V1_2025
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fallback.ipfs.building import Built
-    from fallback.ipfs.cid import Cid
     from fallback.ipfs.unixfs import Profile
 
 FILES = {"a.json": b"{}", "onnx/big.bin": bytes(range(256)) * 8_000, "onnx/empty": b""}
@@ -223,3 +223,40 @@ def test_an_upload_is_cut(world: World) -> None:
     assert len(world.blocks) == before
     [entry] = world.journal.select(server="pinata")
     assert entry.ended == "reset"
+
+
+def test_a_car_without_a_block_is_refused(world: World) -> None:
+    answer = requests.post(
+        f"{world.pinata}/v3/files",
+        files={"file": ("m.car", car.header([]))},
+        data={"car": "true"},
+        headers=BEARER,
+        timeout=10,
+    )
+    assert (answer.status_code, answer.json()["error"]["message"]) == (400, "a CAR without a block")
+
+
+def test_each_root_that_the_header_names_is_told_of(world: World) -> None:
+    """Whatever block comes first; and one that is not here cannot be pinned."""
+    here, gone = Cid.of(b"here", RAW), Cid.of(b"gone", RAW)
+    data = (
+        car.header([gone, here]) + car.section(Cid.of(b"first", RAW), b"first") + car.section(here, b"here")
+    )
+    first, second, stats = lines(imported(world, data))
+    assert first["Root"]["Cid"] == {"/": str(gone)}
+    assert "not found" in first["Root"]["PinErrorMsg"]
+    assert second["Root"] == {"Cid": {"/": str(here)}, "PinErrorMsg": ""}
+    assert stats["Stats"]["BlockCount"] == 2
+    assert [list(line) for line in lines(imported(world, data, "pin-roots=false&stats=true"))] == [["Stats"]]
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["chunker=size-0", "chunker=size-9999999", "chunker=rabin", "max-file-links=1", "max-file-links=x"],
+)
+def test_an_option_that_cannot_be_is_a_400(world: World, option: str) -> None:
+    """And the world goes on: with one link a node, a file of two chunks would have no end."""
+    url = f"{world.kubo}/api/v0/add?cid-version=1&{option}"
+    answer = requests.post(url, files={"file": ("x", b"x" * 600_000)}, timeout=10)
+    assert (answer.status_code, answer.json()["Type"]) == (400, "error")
+    assert not [entry for entry in world.journal if entry.ended != "complete"]

@@ -43,7 +43,19 @@ def test_ranges_outside_the_file(header: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["", "bytes", "bytes=", "bytes=-", "bytes=9-3", "bytes=a-b", "bytes = 5-6", "items=0-1", "0-1"]
+    "header",
+    [
+        "",
+        "bytes",
+        "bytes=",
+        "bytes=-",
+        "bytes=9-3",
+        "bytes=a-b",
+        "bytes = 5-6",
+        "items=0-1",
+        "0-1",
+        f"bytes={'9' * 5000}-",
+    ],
 )
 def test_what_is_no_range(header: str) -> None:
     with pytest.raises(MalformedRangeError):

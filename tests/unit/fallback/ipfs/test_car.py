@@ -50,6 +50,7 @@ def test_as_many_roots_as_there_are(count: int) -> None:
     roots = [Cid.of(str(number).encode(), RAW) for number in range(count)]
     data = car.header(roots)
     assert sections(data) == []
+    assert car.roots(io.BytesIO(data)) == tuple(roots)
     assert data.count(b"\xd8\x2a\x58\x25\x00") == count
     heads = {0: "80", 1: "81", 23: "97", 24: "9818", 255: "98ff", 256: "990100", 1000: "9903e8"}
     assert data.partition(b"roots")[2].startswith(bytes.fromhex(heads[count]))
