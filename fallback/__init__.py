@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fallback.download import FileResult
     from fallback.engine import FileFailure, Summary, fetch, load_manifest, sync
     from fallback.errors import (
+        BusyError,
         ConfigError,
         FallbackError,
         ManifestError,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from fallback.version import Version
 
 __all__ = [
+    "BusyError",
     "Checked",
     "ConfigError",
     "Event",

@@ -7,6 +7,8 @@ store or state database is said once and never fails a run (P11).
 
 from __future__ import annotations
 
+import math
+import os
 import re
 import time
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -19,6 +21,7 @@ from fallback.download import FileResult, download
 from fallback.downloads import Keeper
 from fallback.errors import SettingsError, StorageError, UnavailableError
 from fallback.events import FileFailed, RunEnded, RunStarted, Warned
+from fallback.flight import Flights
 from fallback.manifest import File, Manifest, Model
 from fallback.run import running
 from fallback.settings import Settings
@@ -72,6 +75,10 @@ class Summary:
         return asdict(self) | {"ok": self.ok, "bytes_received": self.bytes_received}
 
 
+_FLIGHTS: Flights[Summary] = Flights()
+"""The runs of this process: one for the same models in the same folder, however many ask for it."""
+
+
 def load_manifest(settings: Settings) -> Manifest:
     """The manifest in force: the setting's, else the one in the models folder, else the built-in one.
 
@@ -96,6 +103,9 @@ def sync(
 ) -> Summary:
     """Make the models folder match the manifest, whatever the network does.
 
+    Threads that ask for the same models at the same time share one run: each gets its outcome, an error
+    too, and each one's observer hears it. A run that failed is over: the next call starts afresh.
+
     Args:
         manifest: what should be there; None for the one in force (`load_manifest`).
         models: names of models in it; none means all.
@@ -111,11 +121,32 @@ def sync(
     Raises:
         ConfigError: the manifest, the settings or a name makes no sense; nothing was requested.
         StorageError: this machine's disk failed for at least one file; the others were still tried.
+        BusyError: another thread's run was not over within `join_timeout_s`, or this call's deadline.
         StoppedError: `stop` was set.
     """
     settings = settings or Settings.load()
     manifest = manifest if manifest is not None else load_manifest(settings)
     chosen = manifest.select(models) if models else manifest
+    # With the process, for one forked during a flight inherits a record of it, and not the threads.
+    key = os.getpid(), settings.models_dir.resolve(), chosen, rehash, settings.offline
+
+    def work(tell: Observer) -> Summary:
+        return _synced(manifest, chosen, settings, tell, stop, rehash=rehash)
+
+    limit_s = math.inf if settings.deadline_s is None else settings.deadline_s
+    patience_s = min(settings.join_timeout_s, limit_s)
+    return _FLIGHTS.together(key, work, observer=observer, stop=stop, patience_s=patience_s)
+
+
+def _synced(
+    manifest: Manifest,
+    chosen: Manifest,
+    settings: Settings,
+    observer: Observer,
+    stop: threading.Event | None,
+    *,
+    rehash: bool,
+) -> Summary:
     types = {model.name: model.type for model in chosen.models}
     with running(settings, in_order(settings), observer, stop, types=types, rehash=rehash) as (run, state):
         if chosen.total_bytes > settings.warn_total_bytes:

@@ -11,6 +11,7 @@
     ├── UnavailableError       whoever runs the network: no source could serve the file
     ├── PublishError           whoever publishes: what came back is not what was sent; nothing was recorded
     ├── StorageError           whoever runs this machine: disk full, read-only, not a folder
+    ├── BusyError              nobody: another call of this process is still getting the same models
     └── StoppedError           nobody: a caller or a signal ended the run; partials stay
 
 A failed request is not an exception of this tree: it is an `outcome`, and what is done about it
@@ -113,6 +114,10 @@ class StorageError(FallbackError):
     def from_os(cls, error: OSError, path: Path) -> StorageError:
         """Say what an `OSError` on `path` means to whoever must free or mend something."""
         return cls(path, error.strerror or str(error))
+
+
+class BusyError(FallbackError):
+    """Another call was not done with the same models within `join_timeout_s`; it goes on."""
 
 
 class StoppedError(FallbackError):

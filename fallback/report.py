@@ -92,14 +92,20 @@ def check_files(settings: Settings, models: Sequence[str] = ()) -> list[Checked]
 
 
 def sources(settings: Settings) -> list[dict[str, Any]]:
-    """Each source in the order it would be tried: layer, host, health and why."""
+    """Each source in the order it would be tried: layer, host, health and why, `state` (up, cooling, retired)."""
     now = Clock().now()
     with _state(settings) as state:
         known = {
             name: carried(health, now, settings.max_wait_s) for name, health in state.health.load().items()
         }
     return [
-        {"layer": source.layer, "source": source.name, "health": _said(known.get(source.name, Health()), now)}
+        {
+            "layer": source.layer,
+            "source": source.name,
+            "health": _said(health := known.get(source.name, Health()), now),
+            "state": _NAMES.get(type(health.state(now)), "up"),
+            "reason": health.reason,
+        }
         for source in in_order(settings)
     ]
 
@@ -171,6 +177,12 @@ def status(settings: Settings) -> dict[str, Any]:
     }
 
 
+def downloads(settings: Settings) -> list[dict[str, Any]]:
+    """The rows of `ipfs_downloads` that are kept, oldest first; times in seconds since the epoch."""
+    with _state(settings) as state:
+        return [dataclasses.asdict(row) for row in state.downloads.newest()]
+
+
 def metrics_report(settings: Settings, what: str) -> Any:
     """`records`, `summary` or `health` of the retention's hours; `reset` deletes them."""
     with _state(settings) as state:
@@ -220,6 +232,9 @@ def _files(settings: Settings, models: Sequence[str]) -> Iterator[tuple[Wanted, 
 
 def _state(settings: Settings) -> AbstractContextManager[State]:
     return remembered(settings.state_path, warn)
+
+
+_NAMES = {Retired: "retired", Cooling: "cooling"}
 
 
 def _said(health: Health, now: float) -> str:

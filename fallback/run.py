@@ -20,6 +20,7 @@ from fallback.errors import StoppedError
 from fallback.events import Warned
 from fallback.health import Health, Pause, carried
 from fallback.state import State
+from fallback.teller import Teller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -84,7 +85,7 @@ def running(
     rehash: bool = False,
 ) -> Iterator[tuple[Run, State]]:
     """A run with all it shares, and everything closed after it."""
-    teller = _Teller([observer] if observer else [])
+    teller = Teller([observer] if observer else [])
     clock, ending = Clock(), Stop(stop)
     network = _Network(settings, ending)
     with State(settings.state_path, lambda message: teller(Warned(message))) as state:
@@ -142,26 +143,6 @@ class Stop:
         while not self.is_set() and (left := ends_at - time.monotonic()) > 0:
             self._own.wait(left if self._outer is None else min(left, LOOK_S))
         return self.is_set()
-
-
-class _Teller:
-    """Tells observers, one event at a time; one that fails is dropped, and that is told to the rest."""
-
-    def __init__(self, observers: list[Observer]) -> None:
-        self._observers = observers
-        self._lock = threading.RLock()
-
-    def add(self, observer: Observer) -> None:
-        self._observers.append(observer)
-
-    def __call__(self, event: Event) -> None:
-        with self._lock:
-            for observer in tuple(self._observers):
-                try:
-                    observer(event)
-                except Exception as error:  # noqa: BLE001 - whatever an observer does, the sync goes on (P11)
-                    self._observers.remove(observer)
-                    self(Warned(f"an observer failed and is told nothing more: {error!r}"))
 
 
 class _Board:

@@ -36,7 +36,16 @@ ALIASES = {
 }
 """Variables that other programs read, too, below ours of the same meaning."""
 
-_MOST = {"count": 256, "s": 1e6, "h": 1e6, "days": 1e5, "bytes": 2**63 - 1, "bytes/s": 1e12}
+_MOST = {
+    "count": 256,
+    "port": 65535,
+    "clients": 1e5,
+    "s": 1e6,
+    "h": 1e6,
+    "days": 1e5,
+    "bytes": 2**63 - 1,
+    "bytes/s": 1e12,
+}
 """Upper bounds by unit: beyond them sockets, locks or SQLite overflow, and nobody means it."""
 
 
@@ -123,6 +132,9 @@ class Settings:
     lock_timeout_s: float = _set(
         600.0, "s", "how long another process may take over a file before it is got beside it", low=0
     )
+    join_timeout_s: float = _set(
+        600.0, "s", "how long a call waits for another one that is getting the same models", low=0
+    )
     max_unsized_bytes: int = _set(10 << 30, "bytes", "cap for a file of unknown size", low=1)
     reserve_bytes: int = _set(100_000_000, "bytes", "disk space to leave free", low=0)
     metrics_retention_h: float = _set(24.0, "h", "age at which metrics are deleted", low=0)
@@ -142,6 +154,18 @@ class Settings:
         low=0,
     )
     unsafe_allow_missing_sha256: bool = _set(False, "flag", "take files whose manifest names no sha256")  # noqa: FBT003 - a default
+    base_url: str = _set("/gm", "prefix", "path of the server's pages and API")
+    serve_host: str = _set(
+        "127.0.0.1", "address", "address the server listens on; needs a token if not loopback"
+    )
+    serve_port: int = _set(8484, "port", "port the server listens on; 0: any that is free", low=0)
+    serve_token: str | None = _set(
+        None, "secret", "what requests to the server must bring, as Bearer or as a password", secret=True
+    )
+    serve_names: tuple[str, ...] = _set(
+        (), "names", "host names the server answers to, besides localhost and IP addresses"
+    )
+    serve_clients: int = _set(1000, "clients", "connections the server keeps at once", low=1)
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ there are and where their values come from (`settings`).
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import re
 from functools import partial
 from pathlib import Path
@@ -109,6 +110,29 @@ def _urls(value: Any) -> tuple[str, ...]:
     return tuple(urls)
 
 
+def _prefix(value: Any) -> str:
+    text = value.rstrip("/") if isinstance(value, str) else None
+    if text is None or not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*", text):
+        raise ValueError(f"{shown(value)} is not a path like /gm")
+    return text
+
+
+def _address(value: Any) -> str:
+    try:
+        return str(ipaddress.ip_address("127.0.0.1" if value == "localhost" else value))
+    except ValueError:
+        raise ValueError(f"{shown(value)} is not an IP address, nor localhost") from None
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError("is not a list of host names")  # noqa: TRY004 - as above
+    for each in value:
+        if not isinstance(each, str) or not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", each):
+            raise ValueError(f"{shown(each)} is not a host name without a port")
+    return tuple(dict.fromkeys(each.lower() for each in value))
+
+
 def _secret(value: Any) -> str:
     text = value.strip() if isinstance(value, str) else ""
     if not re.fullmatch(r"[!-~]+", text):
@@ -134,6 +158,9 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "URL": _url,
     "URLs": _urls,
     "secret": _secret,
+    "prefix": _prefix,
+    "address": _address,
+    "names": _names,
     "layer": partial(_one_of, ("ipfs", "huggingface")),
     "flag": partial(_one_of, (True, False)),
 }

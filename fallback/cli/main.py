@@ -16,6 +16,7 @@ from fallback.cli.manifest import manifest
 from fallback.cli.metrics import metrics
 from fallback.cli.publish import cid, publish
 from fallback.cli.revalidate import revalidate
+from fallback.cli.serve import serve
 from fallback.cli.sources import sources
 from fallback.cli.status import status
 from fallback.cli.sync import get, sync
@@ -47,7 +48,7 @@ def cli() -> None:
     """
 
 
-for command in (sync, get, verify, sources, status, metrics, manifest, revalidate, cid, publish):
+for command in (sync, get, verify, sources, status, metrics, manifest, revalidate, cid, publish, serve):
     cli.add_command(command)
 
 

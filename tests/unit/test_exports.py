@@ -8,7 +8,7 @@ import sys
 import fallback
 
 PUBLIC = [
-    "Checked", "ConfigError", "Event", "FallbackError", "File", "FileFailure", "FileResult", "Manifest", "ManifestError",
+    "BusyError", "Checked", "ConfigError", "Event", "FallbackError", "File", "FileFailure", "FileResult", "Manifest", "ManifestError",
     "Model", "Observer", "Publication", "PublishError", "Settings", "SettingsError", "StoppedError", "StorageError", "Summary",
     "UnavailableError", "UnknownModelError", "Version", "add_to_manifest", "as_json", "check_files", "check_versions",
     "due_models", "engine_progress", "fetch", "known_versions", "load_manifest",

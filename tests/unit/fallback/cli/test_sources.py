@@ -87,5 +87,6 @@ def test_json_is_one_object_on_one_line(run: Callable[..., Any]) -> None:
     said = run("sources", "--json")
     assert said.out.count("\n") == 1
     told = json.loads(said.out)
-    assert told["sources"][0] == {"layer": "ipfs", "source": "one.invalid", "health": "up"}
+    first = {"layer": "ipfs", "source": "one.invalid", "health": "up", "state": "up", "reason": ""}
+    assert told["sources"][0] == first
     assert told["settings"]["jobs"] == [4, "default"]

@@ -1,0 +1,67 @@
+"""What is answered: each question that takes no run, as plain data; all of it reads the disk, in a thread.
+
+Exclusions: routes, statuses and headers are `app`'s.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fallback import metrics, report
+from fallback.broadcast import model_id
+from fallback.engine import load_manifest
+
+if TYPE_CHECKING:
+    from fallback.settings import Settings
+
+
+NONE = {"success": 0, "error": 0, "avg_latency": 0.0}
+
+
+def models(settings: Settings) -> dict[str, Any]:
+    """Each model of the manifest and each of its files: present, verified when, from which layer, which version."""
+    manifest = load_manifest(settings)
+    status = report.status(settings)
+    files: dict[str, list[dict[str, Any]]] = {model.name: [] for model in manifest.models}
+    for file in status["files"]:
+        files.setdefault(file["model"], []).append({key: file[key] for key in file if key != "model"})
+    return {
+        "manifest": status["manifest"],
+        "models_dir": status["models_dir"],
+        "last_error": status["last_error"],
+        "models": [
+            {
+                "name": model.name,
+                "type": model.type,
+                "model_id": model_id(model.name, model.type),
+                "dir": model.dir,
+                "version": _version(),
+                "files": files[model.name],
+            }
+            for model in manifest.models
+        ],
+    }
+
+
+def sources(settings: Settings) -> dict[str, Any]:
+    """Each source in its order: its health and why, and what its attempts of the last hours came to."""
+    records = report.metrics_report(settings, "records")["metrics"]
+    counted = metrics.summary(records)
+    return {
+        "sources": [
+            source | {"attempts": counted["gateways"].get(source["source"], NONE)}
+            if source["layer"] == "ipfs"
+            else source | {"attempts": counted[source["layer"]]}
+            for source in report.sources(settings)
+        ]
+    }
+
+
+def model_at(settings: Settings, path: str) -> str | None:
+    """The model that a file below the models folder belongs to, by the manifest."""
+    files = load_manifest(settings).files()
+    return next((model.name for model, file in files if model.target(file) == path), None)
+
+
+def _version() -> dict[str, Any]:
+    return {"state": "unknown", "since": None, "commit": None}

@@ -1,0 +1,215 @@
+"""What stands before every request: who may ask, from where, how much, and what an answer says besides.
+
+In this order: the headers' size; Host, which must be an IP address, localhost or a name that was set (a
+name of somebody else's that leads here is DNS rebinding); for all that is no GET, and for WebSockets,
+Origin and Sec-Fetch-Site, which must be ours (no cross-site request); the token, where one is set, as
+Bearer or as the password of Basic, so that a browser can ask for it, for everything but /healthz; the
+body's size and time. An answer of ours is JSON; an error says no more than its kind. Every answer has the
+security headers.
+
+Exclusions: no TLS (a proxy's), no sessions or cookies, no rate limit. The token is compared in constant
+time and is in no message or log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hmac
+import ipaddress
+import json
+import sys
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HEADER_BYTES = 16 << 10
+BODY_BYTES = 64 << 10
+BODY_S = 10.0
+"""For the whole of a body."""
+
+DRAINED_BYTES = 8 << 20
+"""Of a body that is refused, so much is read and thrown away: a client that still sends hears no answer."""
+
+LOCAL_NAMES = frozenset({"localhost"})
+SECURITY = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cache-control": "no-store",
+}
+CSP = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+"""What may be loaded by an answer that does not say otherwise itself."""
+
+
+class Refusal(Exception):  # noqa: N818 - it carries an answer
+    """An answer that is an error, as JSON."""
+
+    def __init__(self, status: int, error: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        self.status, self.error, self.headers = status, error, headers
+        super().__init__(error)
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Who is let in: a token for all but `open_paths`, or None; only IP addresses, localhost and `names` as Host.
+
+    `local`: of IP addresses, only this machine's own.
+    """
+
+    token: str | None
+    names: frozenset[str] = frozenset()
+    local: bool = True
+    open_paths: frozenset[str] = frozenset({"/healthz"})
+
+    def check(self, scope: Scope) -> None:
+        """Raise a `Refusal` unless the request may pass; its body was not looked at."""
+        headers = Headers(scope=scope)
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADER_BYTES:
+            raise Refusal(431, f"headers of more than {HEADER_BYTES} bytes")
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or not self.knows(hosts[0]):
+            raise Refusal(421, "this server has no such name; see the setting serve_names")
+        if scope["type"] == "websocket" or scope["method"] not in {"GET", "HEAD", "OPTIONS"}:
+            _same_origin(headers, hosts[0])
+        if self.token is not None and scope["path"] not in self.open_paths and not self.admits(headers):
+            raise Refusal(
+                401, "a token is needed", (("www-authenticate", 'Basic realm="fallback", charset="UTF-8"'),)
+            )
+
+    def knows(self, host: str) -> bool:
+        """Whether a Host header (name and port) can be meant for us."""
+        try:
+            parts = urlsplit(f"//{host}")
+            name = (parts.hostname or "").rstrip(".")
+            plain = parts.port is not None or not host.endswith(":")
+        except ValueError:
+            return False
+        if not plain or parts.netloc != host or parts.username is not None:
+            return False
+        if name in LOCAL_NAMES | self.names:
+            return True
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return address.is_loopback or not self.local
+
+    def admits(self, headers: Headers) -> bool:
+        """Whether one of the request's credentials is the token."""
+        assert self.token is not None
+        given = headers.get("authorization", "")
+        scheme, _, value = given.partition(" ")
+        if scheme.lower() == "basic":
+            try:
+                value = base64.b64decode(value, validate=True).decode("utf-8").partition(":")[2]
+            except (binascii.Error, UnicodeDecodeError):
+                value = ""
+        elif scheme.lower() != "bearer":
+            value = ""
+        return hmac.compare_digest(value.strip().encode(), self.token.encode())
+
+
+def _same_origin(headers: Headers, host: str) -> None:
+    """A browser says who made it ask; other clients say nothing."""
+    for origin in headers.getlist("origin"):
+        if urlsplit(origin).netloc.lower() != host.lower():
+            raise Refusal(403, "a page of another origin may not do this")
+    if headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}:
+        raise Refusal(403, "a page of another site may not do this")
+
+
+class Guard:
+    """The application behind the door; nothing it does leaves as anything but an answer."""
+
+    def __init__(self, app: ASGIApp, door: Door) -> None:
+        self._app, self._door = app, door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let it in, or answer for it."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        sending = _Sending(scope, send)
+        try:
+            self._door.check(scope)
+            if scope["type"] == "http":
+                receive = _replayed(await _body(scope, receive), receive)
+            await self._app(scope, receive, sending)
+        except Refusal as refusal:
+            await sending.refuse(refusal)
+        except Exception:  # noqa: BLE001 - the client gets no traceback; whoever runs this does
+            traceback.print_exc(file=sys.stderr)
+            await sending.refuse(Refusal(500, "a mistake of this program"))
+
+
+class _Sending:
+    """What is sent, with the security headers; `refuse` answers itself while nothing was."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope, self._send = scope, send
+        self._begun = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] in {"http.response.start", "websocket.http.response.start"}:
+            headers = MutableHeaders(raw=list(message.get("headers", ())))
+            for name, value in {**SECURITY, "content-security-policy": CSP}.items():
+                headers.setdefault(name, value)
+            message = {**message, "headers": headers.raw}
+        self._begun = True
+        await self._send(message)
+
+    async def refuse(self, refusal: Refusal) -> None:
+        if self._begun:
+            return
+        kind = "websocket.http.response" if self._scope["type"] == "websocket" else "http.response"
+        body = json.dumps({"error": refusal.error}).encode()
+        headers = {"content-type": "application/json", "content-length": str(len(body))} | dict(
+            refusal.headers
+        )
+        if refusal.status in {408, 413}:
+            headers["connection"] = "close"
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await self({"type": f"{kind}.start", "status": refusal.status, "headers": raw})
+        await self({"type": f"{kind}.body", "body": body})
+
+
+async def _body(scope: Scope, receive: Receive) -> bytes:
+    """The whole body, which is small; a larger one is read no further than politeness asks."""
+    promised = Headers(scope=scope).get("content-length", "0")
+    size, pieces, ended = 0, [], False
+    try:
+        async with asyncio.timeout(BODY_S):
+            while not ended and size <= DRAINED_BYTES:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    break
+                piece = message.get("body", b"")
+                size += len(piece)
+                if size <= BODY_BYTES:
+                    pieces.append(piece)
+                ended = not message.get("more_body", False)
+    except TimeoutError:
+        raise Refusal(408, f"the body took longer than {BODY_S:g} s") from None
+    if size > BODY_BYTES or (promised.isdecimal() and len(promised) < 20 and int(promised) > BODY_BYTES):
+        raise Refusal(413, f"a body of more than {BODY_BYTES} bytes")
+    return b"".join(pieces)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """`receive` as if the body had not been read."""
+    first: list[dict[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return first.pop() if first else await receive()
+
+    return replay

@@ -1,0 +1,136 @@
+"""Runs the server: binds, says where, and ends in good order.
+
+On SIGTERM or SIGINT the clients that watch are let go with the reason, the runs are stopped (what has
+come is kept for the next one), answers under way are finished, and all of that takes `PATIENCE_S` at
+most. Exclusions: no worker processes, no reloading, no access log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import signal
+import socket
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from fallback import report
+from fallback.errors import SettingsError
+from fallback.server.app import Api, application
+from fallback.server.feed import Feed
+from fallback.server.guard import HEADER_BYTES, Door
+from fallback.server.prometheus import Prometheus
+from fallback.server.runs import Runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fallback.settings import Settings
+
+PATIENCE_S = 5.0
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+MESSAGE_BYTES = 4096
+"""The largest message of a WebSocket client: nothing needs to be said."""
+
+
+def serve(settings: Settings, started: Callable[[str], None]) -> None:
+    """Serve until a signal comes; `started` is told the page's URL once it can be asked for.
+
+    Raises:
+        SettingsError: it listens beyond this machine and no token is set, or the address cannot be had.
+    """
+    local = ipaddress.ip_address(settings.serve_host).is_loopback
+    if not local and settings.serve_token is None:
+        raise SettingsError(
+            f"serve_host: {settings.serve_host} can be reached from other machines, so serve_token must be set"
+        )
+    with contextlib.closing(_bound(settings)) as listening:
+        asyncio.run(_serve(settings, listening, started, local=local))
+
+
+async def _serve(
+    settings: Settings, listening: socket.socket, started: Callable[[str], None], *, local: bool
+) -> None:
+    feed = Feed(asyncio.get_running_loop(), limit=settings.serve_clients)
+    prometheus = Prometheus(lambda: report.sources(settings), lambda: feed.clients)
+    runs = Runs(settings, feed, prometheus)
+    prefix = settings.base_url
+    door = Door(
+        token=settings.serve_token,
+        names=frozenset(settings.serve_names),
+        local=local,
+        open_paths=frozenset({"/healthz", f"{prefix}/healthz"}),
+    )
+    config = uvicorn.Config(
+        application(Api(settings, runs, feed, prometheus), door),
+        http="h11",  # bounds a request's head, which httptools does not
+        h11_max_incomplete_event_size=4 * HEADER_BYTES,
+        ws="websockets-sansio",
+        ws_max_size=MESSAGE_BYTES,
+        ws_per_message_deflate=False,  # costs more than loopback does
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=2 * settings.serve_clients,
+        timeout_graceful_shutdown=int(PATIENCE_S),
+    )
+    server = _Server(config, feed, runs)
+    host, port = listening.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    await server.listen(listening, lambda: started(f"http://{shown}:{port}{prefix}/"))
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which ends with 0 and not with the signal, and stops the runs before it waits."""
+
+    def __init__(self, config: uvicorn.Config, feed: Feed, runs: Runs) -> None:
+        super().__init__(config)
+        self._feed, self._runs = feed, runs
+        self._started: Callable[[], None] = lambda: None
+
+    async def listen(self, listening: socket.socket, started: Callable[[], None]) -> None:
+        """Serve on this socket until a signal comes."""
+        self._started = started
+        await self.serve(sockets=[listening])
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin, and say so."""
+        await super().startup(sockets)
+        self._started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End what is under way, then the connections."""
+        self._feed.close()
+        await asyncio.to_thread(self._runs.close, PATIENCE_S)
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """A second signal ends the process as it would any other."""
+        loop = asyncio.get_running_loop()
+
+        def end() -> None:
+            self.should_exit = True
+            for each in SIGNALS:
+                loop.remove_signal_handler(each)
+
+        for each in SIGNALS:
+            loop.add_signal_handler(each, end)
+        yield
+
+
+def _bound(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.serve_host else socket.AF_INET
+    listening = socket.socket(family)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((settings.serve_host, settings.serve_port))
+    except OSError as error:
+        listening.close()
+        where = f"{settings.serve_host} port {settings.serve_port}"
+        raise SettingsError(f"serve_port: cannot listen on {where}: {error.strerror}") from None
+    return listening
