@@ -25,6 +25,7 @@ def models(settings: Settings) -> dict[str, Any]:
     files: dict[str, list[dict[str, Any]]] = {model.name: [] for model in manifest.models}
     for file in status["files"]:
         files.setdefault(file["model"], []).append({key: file[key] for key in file if key != "model"})
+    versions = {each["model"]: each for each in status["models"]}
     return {
         "manifest": status["manifest"],
         "models_dir": status["models_dir"],
@@ -35,7 +36,7 @@ def models(settings: Settings) -> dict[str, Any]:
                 "type": model.type,
                 "model_id": model_id(model.name, model.type),
                 "dir": model.dir,
-                "version": _version(),
+                "version": _version(versions[model.name]),
                 "files": files[model.name],
             }
             for model in manifest.models
@@ -63,5 +64,7 @@ def model_at(settings: Settings, path: str) -> str | None:
     return next((model.name for model, file in files if model.target(file) == path), None)
 
 
-def _version() -> dict[str, Any]:
-    return {"state": "unknown", "since": None, "commit": None}
+def _version(said: dict[str, Any]) -> dict[str, Any]:
+    """What is known of the model's version, and short names for two of it."""
+    about = {key: said[key] for key in said if key != "model"}
+    return about | {"since": said["unknown_since"], "commit": said["found"]}

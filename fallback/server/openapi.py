@@ -126,7 +126,8 @@ SCHEMAS: dict[str, Json] = {
                         "dir": TEXT,
                         "version": _object(
                             {
-                                "state": {"enum": ["current", "newer", "unknown"]},
+                                "state": {"enum": ["current", "newer", "unknown", "unpinned", "untracked"]},
+                                "said": TEXT,
                                 "since": MAYBE_TIME,
                                 "commit": _maybe("string"),
                             }
