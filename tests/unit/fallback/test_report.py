@@ -132,7 +132,9 @@ def test_sources_say_what_is_known_of_each_and_why(settings: Settings) -> None:
     )
     one, two, hub = report.sources(settings)
     assert one["health"] in {f"cooling for {left} s: no answer within 30 s" for left in (99, 100)}
-    assert two == {"layer": "ipfs", "source": "two.invalid:81", "health": "up"}
+    assert (one["state"], one["reason"]) == ("cooling", "no answer within 30 s")
+    nothing = {"health": "up", "state": "up", "reason": ""}
+    assert two == {"layer": "ipfs", "source": "two.invalid:81", **nothing}
     assert hub["health"] == "up, not believed for 1 file(s): wrong bytes"
 
 
