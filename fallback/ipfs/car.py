@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO
 
 from fallback.ipfs import varint
-from fallback.ipfs.cid import IDENTITY, Cid, CidError
+from fallback.ipfs.cid import Cid, CidError
 from fallback.ipfs.reading import MAX_BLOCK, DagError, TooLargeError, WrongBlockError
 
 if TYPE_CHECKING:
@@ -71,8 +71,6 @@ def read(stream: BinaryIO) -> Iterator[tuple[Cid, bytes]]:
         block = data[at:]
         if len(block) > MAX_BLOCK:
             raise TooLargeError(cid, f"a block of {len(block)} bytes; more than {MAX_BLOCK} are refused")
-        if cid.hash == IDENTITY:
-            continue  # it says itself what it is
         if not cid.proves(block):
             raise WrongBlockError(cid, "other bytes came")
         yield cid, block

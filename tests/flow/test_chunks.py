@@ -13,6 +13,7 @@ from fakes.faults import Corrupt, Hole, OtherFile, RangeIgnored, Status, Truncat
 from fakes.world import World
 from fallback import Manifest, Settings, sync
 from fallback.events import AttemptEnded, AttemptStarted, Blamed
+from fallback.ipfs.cid import SHA2_256
 from fallback.manifest import CHUNK_BYTES
 from fallback.state import State
 from tests.flow.told import only
@@ -197,6 +198,20 @@ def test_an_honest_end_of_a_file_is_not_blamed_for_its_start(tmp_path: Path) -> 
         assert not blamed(told)
         assert not bans(settings)
         assert sent(world) == 2 * CHUNK_BYTES + 20_000
+
+
+def test_what_boxo_says_inside_a_body_is_not_kept(
+    world: World, settings: Settings, manifest: Manifest, is_right: Any
+) -> None:
+    """A gateway that cannot find the next block writes a sentence into the file, and resets: a chunk, and nobody's fault."""
+    digest = bytes.fromhex(manifest.models[0].files[0].chunks[3])
+    del world.blocks._blocks[SHA2_256, digest]
+    told: list[Event] = []
+    assert sync(manifest, settings=settings, observer=told.append).ok
+    assert is_right()
+    assert not blamed(told)
+    assert not bans(settings)
+    assert sent(world) <= SIZE + 2 * CHUNK_BYTES
 
 
 def test_wrong_chunks_far_apart_are_asked_for_one_by_one(

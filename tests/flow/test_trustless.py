@@ -189,5 +189,6 @@ def test_a_faulty_car_alone_is_a_clean_failure(
     """In a bounded number of requests."""
     world.add("gateway1", fault, path=ONNX)
     summary = sync(manifest, settings=settings)
-    assert not (settings.models_dir / "org/large/onnx/model.onnx").exists() or summary.ok
+    assert "large/onnx/model.onnx" in {f"{failure.model}/{failure.path}" for failure in summary.failures}
+    assert not (settings.models_dir / "org/large/onnx/model.onnx").exists()
     assert len(world.journal.select(path=ONNX)) <= 12

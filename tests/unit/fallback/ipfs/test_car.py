@@ -56,6 +56,14 @@ def test_as_many_roots_as_there_are(count: int) -> None:
     assert data.partition(b"roots")[2].startswith(bytes.fromhex(heads[count]))
 
 
+def test_an_identity_cid_needs_no_block_and_proves_one_all_the_same() -> None:
+    """It has no place in a CAR (trustless gateway specification); who sends one all the same must send its own bytes."""
+    own = Cid(1, RAW, IDENTITY, b"own")
+    assert sections(car.header([]) + car.section(own, b"own")) == [(own, b"own")]
+    with pytest.raises(WrongBlockError):
+        sections(car.header([]) + car.section(own, b"other"))
+
+
 def test_any_order_is_read(blocks: Blocks, root: Cid) -> None:
     items = list(blocks.items())
     random.Random(7).shuffle(items)
