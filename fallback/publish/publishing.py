@@ -35,7 +35,7 @@ from fallback.sources import gateway_urls
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from fallback.chance import Try
@@ -135,8 +135,13 @@ def _chosen(models: Sequence[str], settings: Settings) -> Manifest:
     return manifest.select(models) if models else manifest
 
 
-def _proven(model: Model, settings: Settings) -> Model:
-    """The model with the CIDs and chunks of its files, every byte of which was read and is right."""
+def _proven(model: Model, settings: Settings, over: Callable[[], bool] = lambda: False) -> Model:
+    """The model with the CIDs and chunks of its files, every byte of which was read and is right.
+
+    Raises:
+        ConfigError: not all of them are.
+        StoppedError: `over` said so.
+    """
     wrong = []
     files = []
     for file in model.files:
@@ -144,7 +149,7 @@ def _proven(model: Model, settings: Settings) -> Model:
         if not path.is_file():
             wrong.append(f"{model.target(file)}: is not here")
             continue
-        found = folders.proven(path, replace(file, cid=None, chunks=()), lambda: False)
+        found = folders.proven(path, replace(file, cid=None, chunks=()), over)
         if (found.size, found.sha256) != (file.size, file.sha256):
             wrong.append(f"{model.target(file)}: is not the file of the manifest")
         files.append(found)
@@ -159,7 +164,7 @@ def _files(model: Model, settings: Settings) -> Mapping[str, Path]:
 
 
 def _published(model: Model, target: Target, run: Run, state: State) -> Publication:
-    proven = _proven(model, run.settings)
+    proven = _proven(model, run.settings, run.stop.is_set)
     package = Package.of(proven, _files(proven, run.settings), target.profile)
     cid = _pinned(package, target, run)
     profile = _profile_of(cid, package, target, run)

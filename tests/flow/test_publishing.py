@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from fallback import (
     PublishError,
     Settings,
     SettingsError,
+    StoppedError,
     UnavailableError,
     load_manifest,
     publish_models,
@@ -40,6 +42,7 @@ from fallback.ipfs import car, reading
 from fallback.ipfs.cid import Cid
 from fallback.ipfs.unixfs import KUBO_CID_V1, V0_2015, V1_2025
 from fallback.publish import tree
+from fallback.publish.package import Package
 from fallback.state import State
 
 if TYPE_CHECKING:
@@ -256,6 +259,16 @@ def test_what_is_not_here_or_not_right_is_not_published(world: World, settings: 
     path.write_bytes(b"x" * path.stat().st_size)
     with pytest.raises(ConfigError, match=r"(?s)config.json: is not here.*onnx: is not the file.*sync tiny"):
         publish_models(["tiny"], to="kubo", settings=settings)
+    assert not world.journal.entries()
+
+
+def test_a_stop_ends_the_hashing(world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of files that take many seconds: the rest is not read, and nothing is sent."""
+    monkeypatch.setattr(Package, "of", lambda *_: pytest.fail("all was read"))
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(StoppedError):
+        publish_models(["tiny"], to="kubo", settings=settings, stop=stop)
     assert not world.journal.entries()
 
 
