@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 MAX_CHUNK = 2 << 20
 """Bytes of a chunk at most: it is proven in memory before it is written. No block of IPFS is larger."""
 
+MIN_CHUNK, MAX_TINY = 4096, 1024
+"""A list of more chunks than one for so many bytes, and so many besides, is not worth its memory, whoever made it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
@@ -66,6 +69,8 @@ def of_leaves(leaves: Iterable[Leaf], size: int | None) -> Chunks:
     for leaf in leaves:
         fits = leaf.start == end and 0 < leaf.size <= MAX_CHUNK and end + leaf.size <= (size or 0)
         if not fits or (leaf.cid.codec, leaf.cid.hash) != (RAW, SHA2_256):
+            return ()
+        if len(found) > MAX_TINY + (size or 0) // MIN_CHUNK:
             return ()
         end += leaf.size
         found.append(Chunk(leaf.start, end, leaf.cid.digest))

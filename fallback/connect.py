@@ -16,7 +16,7 @@ import ipaddress
 import socket
 import threading
 import time
-from http.client import HTTPResponse, parse_headers
+from http.client import HTTPException, HTTPResponse, parse_headers
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ from fallback.errors import StorageError
 from fallback.outcome import Failed, Malformed, Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from fallback.watchdog import Watch
 
@@ -80,13 +80,29 @@ def resolve(host: str, port: int, watch: Watch) -> list[Address]:
     return answer[0]
 
 
-def connect(host: str, port: int, watch: Watch) -> socket.socket:
-    """A TCP connection to the first address that answers; each gets its share of the budget.
+def spelled(host: str) -> str:
+    """The address that `host` is in itself, in every way that resolvers read one (127.1, 0x7f000001); "" for a name."""
+    host = host.rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, 6.3
+        return "127.0.0.1"
+    with contextlib.suppress(ValueError):
+        return str(ipaddress.ip_address(host))
+    with contextlib.suppress(OSError, UnicodeError):
+        return socket.inet_ntoa(socket.inet_aton(host))
+    return ""
+
+
+def connect(
+    host: str, port: int, watch: Watch, permitted: Callable[[str], bool] | None = None
+) -> socket.socket:
+    """A TCP connection to the first address that answers, of those `permitted`; each gets its share of the budget.
 
     Raises:
         Failed: Unreachable, with the last address's reason; Malformed, if none of them is permitted.
     """
-    addresses = [each for each in resolve(host, port, watch) if _is_permitted(each[4][0], watch)]
+    addresses = [
+        each for each in resolve(host, port, watch) if permitted is None or permitted(str(each[4][0]))
+    ]
     if not addresses:
         raise Failed(Malformed(PRIVATE))
     ends_at = time.monotonic() + watch.limits.connect_s
@@ -122,8 +138,8 @@ def _check_limits(error: OSError) -> None:
         raise StorageError(Path("/dev/fd"), f"{error.strerror}: raise `ulimit -n`, or lower jobs") from error
 
 
-def _is_permitted(address: str, watch: Watch) -> bool:
-    return watch.limits.permitted is None or watch.limits.permitted(address)
+class FloodError(HTTPException):
+    """Far more came than the body: framing without end."""
 
 
 class _Told(io.RawIOBase):
@@ -136,6 +152,8 @@ class _Told(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
+        if self._watch.is_flooded:
+            raise FloodError
         self._watch.reading()
         try:
             count: int | None = self._raw.readinto(buffer)
@@ -164,6 +182,7 @@ class _Response(HTTPResponse):
         while True:
             version, status, reason = super()._read_status()  # type: ignore[misc]  # typeshed leaves it out
             if not 101 < status < 200:
+                _current.watch.status = status
                 return version, status, reason
             parse_headers(self.fp)
 
@@ -175,12 +194,16 @@ class _Watched(HTTPConnection):
     _fresh = False
 
     def _new_conn(self) -> socket.socket:
+        watch, port = _current.watch, self.port or self.default_port
+        if self.proxy is None:
+            return connect(self._dns_host, port, watch, watch.limits.permitted)
+        self._meet(watch, spelled(watch.host))
         try:
-            return connect(self._dns_host, self.port or self.default_port, _current.watch)
+            sock = connect(self._dns_host, port, watch)
         except Failed as failed:
-            if self.proxy is None:
-                raise
             raise Failed(Unreachable(f"the proxy: {failed.outcome.reason}")) from failed
+        self._meet(watch, spelled(watch.host))
+        return sock
 
     def connect(self) -> None:
         super().connect()
@@ -191,10 +214,29 @@ class _Watched(HTTPConnection):
         if self.sock is not None:
             watch.attach(self.sock)
             watch.reused = not self._fresh
-            watch.peer = self.sock.getpeername()[0]
-            if not _is_permitted(watch.peer, watch):
-                raise Failed(Malformed(PRIVATE))
+            self._meet(watch, spelled(watch.host) if self.proxy else self.sock.getpeername()[0])
         super().putrequest(*args, **kwargs)
+
+    def _tunnel(self) -> None:
+        try:
+            super()._tunnel()
+        except OSError as error:
+            match _current.watch.status:
+                case None:
+                    raise
+                case 407:
+                    raise Failed(
+                        Unreachable("the proxy wants a user name and a password (407)", lasting=True)
+                    ) from error
+                case status:
+                    raise Failed(Unreachable(f"the proxy does not connect us ({status})")) from error
+
+    @staticmethod
+    def _meet(watch: Watch, peer: str) -> None:
+        """Whom the request goes to in the end, as far as is known here: a proxy is only on the way."""
+        watch.peer = peer
+        if watch.limits.permitted is not None and not watch.limits.permitted(peer):
+            raise Failed(Malformed(PRIVATE))
 
     def getresponse(self) -> Any:
         _current.watch.enter("head")

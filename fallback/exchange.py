@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from fallback.outcome import Failed, Malformed
 
@@ -27,6 +27,9 @@ STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"', re.ASCII)
 
 SPENT = re.compile(r'"[^"]*";r=0;t=(\d{1,9})', re.ASCII)
 """RateLimit with nothing left, and the seconds until there is again: how HuggingFace says when to come back."""
+
+TOKEN_CHARS = 8
+"""Of a shorter token nobody could say that a URL holds it; none in use is."""
 
 NUMBER = re.compile(r"\d{1,19}", re.ASCII)
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -60,10 +63,31 @@ def usable(url: str) -> bool:
     return whole and all(0x20 < ord(char) < 0x7F for char in url)
 
 
+_CARRIERS = tuple(
+    ipaddress.IPv6Network(each) for each in ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96")
+)
+"""IPv6 networks whose last 32 bits are an IPv4 address: compatible, mapped, translated, NAT64 (RFC 4291, 2765, 6052)."""
+
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
+"""RFC 8215: translation within a network; Python 3.11 takes it for global."""
+
+
 def is_public(address: str) -> bool:
-    """Whether an IP address is reachable from anywhere: not loopback, link-local or a private network's."""
+    """Whether an IP address is one host's, reachable from anywhere: not loopback, link-local or a private network's.
+
+    "" is a host whose address only a proxy knows: public, for who is not has no need of one.
+    """
+    if not address:
+        return True
     ip = ipaddress.ip_address(address.partition("%")[0])
-    return (getattr(ip, "ipv4_mapped", None) or ip).is_global
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.is_site_local or ip in _LOCAL_NAT64:
+            return False
+        if ip.sixtofour is not None:
+            ip = ip.sixtofour
+        elif any(ip in each for each in _CARRIERS):
+            ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.is_global and not ip.is_multicast
 
 
 def without_query(url: str) -> str:
@@ -127,11 +151,19 @@ class Request:
             old, new = origin(self.url), origin(url)
         except ValueError:
             raise Failed(Malformed("redirect refused: its Location is not a URL")) from None
+        if (
+            self.token
+            and len(self.token) >= TOKEN_CHARS
+            and self.token.casefold() in unquote(location).casefold()
+        ):
+            raise Failed(Malformed("redirect refused: the token stands in its Location"))
         if any(ord(char) <= 0x20 or ord(char) == 0x7F for char in location):
             raise Failed(Malformed("redirect refused: control characters in its Location"))
         if new[0] not in {"http", "https"} or not new[1]:
             raise Failed(
-                Malformed(f"redirect refused: to {new[0] or 'no'} scheme, only http and https are followed")
+                Malformed(
+                    "redirect refused: to another scheme or to no host; only http and https are followed"
+                )
             )
         if old[0] == "https" and new[0] == "http":
             raise Failed(Malformed("redirect refused: from https to http"))

@@ -1,7 +1,8 @@
 """What the errors of requests, urllib3 and http.client mean: the one border where they become outcomes.
 
-They are told apart by type and by what the exchange was at, never by their text. Exclusions: nothing is
-sent or received here (`transport`).
+They are told apart by type and by what the exchange was at, never by their text; nor is their text passed
+on, but for the system's own: it may quote what a server wrote (which may be a token it was sent), or a
+signed URL (P7). Exclusions: nothing is sent or received here (`transport`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import urllib3
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
+from fallback.connect import FloodError
 from fallback.outcome import Interrupted, Malformed, Unavailable, Unreachable
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def translate(error: BaseException, watch: Watch) -> Outcome:
     if watch.killed:
         return killed(watch)
     root = root_of(error)
-    reason = f"{type(root).__name__}: {root}" if str(root) else type(root).__name__
+    reason = _said(root)
     if isinstance(root, ssl.SSLCertVerificationError):
         return Unreachable(f"the certificate is not accepted: {root.verify_message}", lasting=True)
     if isinstance(error, requests.exceptions.ProxyError) or isinstance(root, urllib3.exceptions.ProxyError):
@@ -40,6 +42,8 @@ def translate(error: BaseException, watch: Watch) -> Outcome:
     # RemoteDisconnected is a BadStatusLine too: a connection that ended comes first.
     if isinstance(root, OSError | http.client.IncompleteRead | urllib3.exceptions.IncompleteRead):
         return Interrupted(f"the connection broke off ({reason})")
+    if isinstance(root, FloodError):
+        return Malformed("far more came than its body: chunk extensions, or headers behind it, without end")
     if isinstance(root, http.client.HTTPException | HTTPError | ValueError):
         return Malformed(f"not HTTP as it should be ({reason})")
     return Interrupted(reason)
@@ -52,6 +56,12 @@ def killed(watch: Watch) -> Outcome:
     if phase == "connect":
         return Unreachable(why)
     return Unavailable(why, timed_out=True) if phase == "head" else Interrupted(why, stalled=True)
+
+
+def _said(error: BaseException) -> str:
+    """The error's kind, and what the system says of it."""
+    strerror = error.strerror if isinstance(error, OSError) else None
+    return f"{type(error).__name__}: {strerror}" if strerror else type(error).__name__
 
 
 def root_of(error: BaseException) -> BaseException:

@@ -43,11 +43,9 @@ def judge(source: Source, request: Request, head: Head, file: File, now: float) 
     if head.status not in {200, 206}:
         raise Failed(_blocks_only(source, request, head) or _refusal(source, head, now))
     if not head.framed:
-        raise Failed(Malformed(f"a Content-Length that is none: {head.headers['content-length'][:40]!r}"))
+        raise Failed(Malformed("a Content-Length that is no number"))
     if head.encoded:
-        raise Failed(
-            Malformed(f"encoded as {head.headers['content-encoding']!r} though identity was asked for")
-        )
+        raise Failed(Malformed("a Content-Encoding though identity was asked for"))
     if request.by_blocks:
         return _car(request, head)
     if head.status == 206:
@@ -58,7 +56,8 @@ def judge(source: Source, request: Request, head: Head, file: File, now: float) 
 
 def _car(request: Request, head: Head) -> int:
     if head.status != 200 or head.media_type != "application/vnd.ipld.car":
-        raise Failed(Malformed(f"{head.status} {head.media_type or 'of no type'} where a CAR was asked for"))
+        what = "another type" if head.media_type else "no type"
+        raise Failed(Malformed(f"{head.status} of {what} where a CAR was asked for"))
     return request.offset
 
 

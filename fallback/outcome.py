@@ -10,12 +10,20 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+REASON_CHARS = 500
+"""The longest reason kept: a host's name and a sentence."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one request to one source; `reason` is for people, without secrets."""
+    """What came of one request to one source; `reason` is one short printable line for people, without secrets."""
 
     reason: str
+
+    def __post_init__(self) -> None:
+        # A host's name may be a server's choice, and a terminal obeys what it is shown.
+        reason = "".join(char if char.isprintable() else "?" for char in self.reason[:REASON_CHARS])
+        object.__setattr__(self, "reason", reason)
 
     @property
     def kind(self) -> str:

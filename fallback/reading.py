@@ -7,6 +7,7 @@ into its list at the key where it stands. Exclusions: it builds no `Manifest` an
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,9 @@ class Reader:
     def document(self, text: str | bytes) -> dict[str, Any]:
         """Decode; an empty object with a problem noted if it cannot be."""
         try:
-            value = json.loads(text, object_pairs_hook=self._pairs, parse_constant=self._constant)
+            value = json.loads(
+                text, object_pairs_hook=self._pairs, parse_constant=self._constant, parse_float=self._float
+            )
         except UnicodeDecodeError as error:
             self.problem("document", f"is not UTF-8 (byte {error.start})")
         except json.JSONDecodeError as error:
@@ -149,6 +152,13 @@ class Reader:
     @staticmethod
     def _constant(name: str) -> None:
         raise ValueError(f"{name} is not JSON")
+
+    @staticmethod
+    def _float(digits: str) -> float:
+        value = float(digits)
+        if math.isinf(value):  # it would be written again as Infinity, which nobody could read
+            raise ValueError(f"{digits[:20]} is beyond what a number can be")
+        return value
 
 
 def _depth(value: Any) -> int:

@@ -13,6 +13,7 @@ import time
 from dataclasses import replace
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 
 import requests
 
@@ -38,6 +39,13 @@ PIECE = 1 << 20
 SLOW_BYTES_S = 256 << 10
 """Below this rate a read takes what has come instead of waiting for a full piece."""
 
+FRAMING, FRAMING_SLACK = 16, 1 << 20
+"""What a body may cost on the wire: so many bytes for each of its own, and so many besides.
+
+A chunk of one byte costs six. Chunk extensions and trailers may be of any length, and a server could
+send nothing else for ever, at full speed (P3).
+"""
+
 EXCERPT = 1024
 DRAIN = 64 << 10
 """A redirect's body up to this size is read, so that its connection can serve the next request."""
@@ -62,11 +70,10 @@ class Answer:
         left, rate = limit, 0.0
         while left > 0:
             began = time.monotonic()
+            size = min(left, DRAIN if rate < SLOW_BYTES_S else min(PIECE, max(DRAIN, int(rate / 4))))
             try:
-                if rate < SLOW_BYTES_S:
-                    data = raw.read1(min(left, DRAIN))
-                else:
-                    data = raw.read(min(left, PIECE, max(DRAIN, int(rate / 4))))
+                watch.allow(FRAMING_SLACK + FRAMING * (limit - left + size))
+                data = raw.read1(size) if rate < SLOW_BYTES_S else raw.read(size)
             except FOREIGN as error:
                 raise Failed(translate(watch.broke or error, watch)) from error
             if not data:
@@ -218,7 +225,7 @@ class Transport:
 
     def _exchange(self, url: str, ask: Callable[[Watch], requests.Response], limits: Limits) -> Answer:
         while True:
-            watch = WATCHDOG.watch(limits)
+            watch = WATCHDOG.watch(limits, urlsplit(url).hostname or "")
             try:
                 return _answered(url, ask, watch)
             except BaseException as error:

@@ -43,18 +43,22 @@ class Limits:
 class Watch:
     """One exchange: its socket, its phase, and how many bytes have come in this phase."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, host: str = "") -> None:
         self.limits = limits
         self.phase: Phase = "connect"
         self.killed: str | None = None
         self.broke: OSError | None = None
         """What ended the body before its end, if the connection did not just close."""
+        self.status: int | None = None
+        """Of the answer that came last, a proxy's too."""
         self.reused = False
         """The connection had served an answer before: it may have gone stale (fault 8)."""
-        self.peer = ""
-        """The address at the other end."""
+        self.host, self.peer = host, ""
+        """Whom the request is for, and the address at the other end; "" behind a proxy, which alone knows it."""
         self._since = time.monotonic()
         self._received = 0
+        self._before = 0
+        self._most: int | None = None
         self._samples: deque[tuple[float, int]] = deque()
         self._left_at: float | None = None
         self._socket: socket.socket | None = None
@@ -74,6 +78,7 @@ class Watch:
         """A new phase begins, with a budget of its own."""
         if phase != self.phase:
             self.phase, self._since = phase, time.monotonic()
+            self._before = self._received
             self._samples.clear()
 
     def reading(self) -> None:
@@ -88,6 +93,15 @@ class Watch:
         """So many bytes have come, those of the head and of its framing too."""
         self._received += count
         self._left_at = time.monotonic()
+
+    def allow(self, count: int) -> None:
+        """In this phase so many bytes may come in all, those of the framing too."""
+        self._most = self._before + count
+
+    @property
+    def is_flooded(self) -> bool:
+        """Whether more has come than is allowed."""
+        return self._most is not None and self._received > self._most
 
     def check(self, now: float) -> None:
         """Kill the exchange if it has outlived one of its limits."""
@@ -136,9 +150,9 @@ class Watchdog:
         self._some = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def watch(self, limits: Limits) -> Watch:
-        """Put a new exchange under watch until `release`."""
-        watch = Watch(limits)
+    def watch(self, limits: Limits, host: str = "") -> Watch:
+        """Put a new exchange with `host` under watch until `release`."""
+        watch = Watch(limits, host)
         with self._lock:
             self._watches.add(watch)
             self._some.set()

@@ -22,6 +22,9 @@ MAX_CID = 256
 KEEP = 32 << 20
 """Bytes of blocks kept for later that came before they were asked for."""
 
+KEPT_COST = 1024
+"""What a kept block counts beside its own bytes: many tiny ones fill a memory, too."""
+
 
 class CarError(ValueError):
     """Not a CARv1, or one that is cut inside a block."""
@@ -124,10 +127,10 @@ class BlocksOf:
     def _put(self, cid: Cid, block: bytes) -> None:
         if cid not in self._kept:
             self._kept[cid] = block
-            self._size += len(block)
+            self._size += len(block) + KEPT_COST
         while self._size > self._keep and len(self._kept) > 1:
             oldest = next(iter(self._kept))
-            self._size -= len(self._kept.pop(oldest))
+            self._size -= len(self._kept.pop(oldest)) + KEPT_COST
 
 
 def _sized(stream: BinaryIO, most: int) -> bytes | None:

@@ -145,7 +145,8 @@ def leaves(cid: Cid, blocks: Blocks) -> Iterator[Leaf]:
     Raises:
         DagError: it is no file, or not as its nodes say; or its inner nodes hold bytes themselves.
     """
-    return _leaves(opened(cid, blocks), blocks, 0, 0)
+    root = opened(cid, blocks)
+    return _leaves(root, blocks, _Place(0, _size(root), 0))
 
 
 def entries(cid: Cid, blocks: Blocks) -> Iterator[Link]:
@@ -185,15 +186,14 @@ def resolve(cid: Cid, path: str, blocks: Blocks) -> Cid:
 
 def _pieces(node: Opened, blocks: Blocks, span: range, place: _Place) -> Iterator[tuple[int, bytes]]:
     """Pieces that meet `span`, each with where it begins in the file."""
-    _check_file(node, place.depth)
-    if place.size != _size(node):
-        raise DagError(node.cid, f"not the {place.size} bytes that its parent says")
+    _check_file(node, place)
     at, held = place.at, node.entry.data or b""
     if held:
         yield at, held
     at += len(held)
     for link, size in zip(node.links, node.entry.block_sizes, strict=True):
-        if at < span.stop and span.start < at + size:
+        # Nothing is asked for what holds nothing: such nodes could be without end.
+        if size and at < span.stop and span.start < at + size:
             below = _Place(at, size, place.depth + 1)
             yield from _pieces(opened(link.cid, blocks), blocks, span, below)
         at += size
@@ -203,26 +203,29 @@ def _size(node: Opened) -> int:
     return len(node.entry.data or b"") + sum(node.entry.block_sizes)
 
 
-def _leaves(node: Opened, blocks: Blocks, start: int, depth: int) -> Iterator[Leaf]:
-    _check_file(node, depth)
+def _leaves(node: Opened, blocks: Blocks, place: _Place) -> Iterator[Leaf]:
+    _check_file(node, place)
     if not node.links:
-        yield Leaf(start, len(node.entry.data or b""), node.cid)
+        yield Leaf(place.at, place.size, node.cid)
         return
     if node.entry.data:
         raise DagError(node.cid, "an inner node that holds bytes")
+    at = place.at
     for link, size in zip(node.links, node.entry.block_sizes, strict=True):
         if link.cid.codec == RAW:
-            yield Leaf(start, size, link.cid)
-        else:
-            yield from _leaves(opened(link.cid, blocks), blocks, start, depth + 1)
-        start += size
+            yield Leaf(at, size, link.cid)
+        elif size:
+            yield from _leaves(opened(link.cid, blocks), blocks, _Place(at, size, place.depth + 1))
+        at += size
 
 
-def _check_file(node: Opened, depth: int) -> None:
+def _check_file(node: Opened, place: _Place) -> None:
     if node.entry.kind not in {Kind.RAW, Kind.FILE}:
         raise DagError(node.cid, f"a {node.entry.kind.name.lower()} where a file was expected")
-    if depth > MAX_DEPTH:
+    if place.depth > MAX_DEPTH:
         raise DagError(node.cid, f"a file whose nodes are more than {MAX_DEPTH} deep")
+    if place.size != _size(node):
+        raise DagError(node.cid, f"not the {place.size} bytes that its parent says")
 
 
 def _entries(node: Opened, blocks: Blocks, depth: int) -> Iterator[Link]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fakes.faults import ProxyAuth, Refused
+from fakes.faults import ProxyAuth, Redirect, Refused
 from fallback import sync
 from fallback.events import AttemptEnded
 from tests.flow.told import only
@@ -85,3 +85,28 @@ def test_no_proxy_passes_it_by(
     assert sync(manifest, settings=only(settings, 2)).ok
     assert all_right()
     assert {entry.server for entry in world.journal} == {"gateway2"}
+
+
+@pytest.mark.fault(68)
+@pytest.mark.parametrize("passed_by", [True, False], ids=["direct", "by the proxy"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "2130706433", "0x7f.1", "localhost"])
+def test_a_proxy_does_not_make_redirects_inside_public(
+    world: World,
+    settings: Settings,
+    manifest: Manifest,
+    monkeypatch: pytest.MonkeyPatch,
+    host: str,
+    *,
+    passed_by: bool,
+) -> None:
+    """What a proxy fetches for us is somebody's on the internet, though the proxy itself is in our network."""
+    monkeypatch.setenv("http_proxy", world.gateways[0])
+    monkeypatch.setenv("no_proxy", host if passed_by else "")
+    inside = f"http://{host}:{world.gateways[1].rpartition(':')[2]}"
+    world.add("gateway1", Redirect(location=f"{inside}{{path}}"))
+    told: list[Event] = []
+    asked = replace(only(settings, 1), gateways=(f"http://{NOWHERE}",), hf_endpoint=f"http://{NOWHERE}")
+    assert not sync(manifest, settings=asked, observer=told.append).ok
+    assert not world.journal.select(server="gateway2")
+    assert {entry.headers["host"] for entry in world.journal} == {NOWHERE}
+    assert "private address" in str(told)

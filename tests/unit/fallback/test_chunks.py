@@ -111,3 +111,18 @@ def test_pieces_of_any_size_become_chunks(sizes: list[int]) -> None:
     assert sum(map(len, made)) == sum(sizes)
     assert all(len(piece) == CHUNK_BYTES for piece in made[:-1])
     assert all(made)
+
+
+def test_a_list_of_countless_tiny_chunks_is_none() -> None:
+    """Whoever made the CID could have us keep hundreds of bytes for each byte of the file."""
+    taken = 0
+
+    def leaves() -> Iterator[Leaf]:
+        nonlocal taken
+        for start in range(10_000_000):
+            taken = start
+            yield Leaf(start, 1, Cid.of(b"x", RAW))
+
+    assert of_leaves(leaves(), 10_000_000) == ()
+    assert taken < 10_000
+    assert of_leaves((Leaf(start, 1, Cid.of(b"x", RAW)) for start in range(10)), 3) == ()

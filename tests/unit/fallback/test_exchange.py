@@ -214,6 +214,16 @@ def test_redirects_that_are_refused(location: str) -> None:
         ("::ffff:127.0.0.1", False),
         ("::ffff:8.8.8.8", True),
         ("fd00::1", False),
+        ("64:ff9b::7f00:1", False),
+        ("64:ff9b::808:808", True),
+        ("64:ff9b:1::1", False),
+        ("2002:7f00:1::", False),
+        ("::127.0.0.1", False),
+        ("::ffff:0:10.0.0.1", False),
+        ("fec0::1", False),
+        ("224.0.0.1", False),
+        ("ff02::1", False),
+        ("", True),
     ],
 )
 def test_public_addresses(address: str, public: bool) -> None:  # noqa: FBT001 - a case
@@ -235,3 +245,12 @@ def test_names_of_urls() -> None:
         False,
         False,
     ]
+
+
+def test_a_redirect_that_holds_the_token_is_refused() -> None:
+    """P7: who was given it would have us tell it to others, and name it in our messages as a host."""
+    request = Request("https://hub.example/x", token="hf_Canary1234")
+    for location in ("https://hf_canary1234.example/", "/y?t=hf_Canary1234", "/y?t=hf%5FCanary1234"):
+        with pytest.raises(Failed, match="token"):
+            request.redirected(location)
+    assert request.redirected("/y").token

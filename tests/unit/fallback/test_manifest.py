@@ -96,3 +96,11 @@ def test_the_originals_shape_takes_what_it_lacks_from_the_built_in_model() -> No
 def test_no_json_raises_anything_else(value: Any) -> None:
     with contextlib.suppress(ManifestError):
         assert Manifest.parse(json.dumps(value), name="m").models is not None
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999"])
+def test_a_number_that_cannot_be_written_again_is_refused(number: str) -> None:
+    """Kept as Infinity it would make the manifest that `publish` writes unreadable."""
+    text = json.dumps({"m": {"files": {"a": GOOD}, "note": 0}}).replace("0}", f"{number}}}")
+    with pytest.raises(ManifestError, match="beyond what a number can be"):
+        Manifest.parse(text, name="m")

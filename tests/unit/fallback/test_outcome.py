@@ -44,3 +44,10 @@ def test_an_outcome_reads_as_its_reason(kind: type[Outcome]) -> None:
 def test_failed_carries_one() -> None:
     failed = Failed(NotHere("404"))
     assert (failed.outcome, str(failed)) == (NotHere("404"), "404")
+
+
+def test_a_reason_is_one_short_line_that_no_terminal_obeys() -> None:
+    """Part of it may be a server's choice: the name of a host that it redirects to."""
+    reason = Outcome("host \x1b[2J\r\nname\u202e" + "x" * 10_000).reason
+    assert reason.startswith("host ?[2J??name?x")
+    assert len(reason) == 500

@@ -417,3 +417,69 @@ def test_what_came_before_a_reset_is_kept(transport: Transport) -> None:
     assert isinstance(caught.value.outcome, Interrupted)
     assert sum(map(len, came)) == len(first) + len(second)
     server.close()
+
+
+def forever(start: bytes, more: bytes) -> Callable[[socket.socket], None]:
+    """Sends `start`, and `more` without end."""
+
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(start)
+        with contextlib.suppress(OSError):
+            while True:
+                connection.sendall(more)
+
+    return serve
+
+
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "serve",
+    [
+        forever(b"HTTP/1.1 200 OK\r\n" + CHUNKED + b"0\r\n", b"X: y\r\n" * 1000),
+        forever(b"HTTP/1.1 200 OK\r\n" + CHUNKED, b"1;" + b"e" * 60_000 + b"\r\nX\r\n"),
+        forever(
+            b"HTTP/1.1 302 Found\r\nLocation: /y\r\nContent-Length: 9\r\n" + CHUNKED + b"0\r\n",
+            b"X: y\r\n" * 1000,
+        ),
+    ],
+    ids=["trailers", "chunk extensions", "trailers of a redirect"],
+)
+def test_framing_without_end_is_not_read(
+    transport: Transport, serve: Callable[[socket.socket], None]
+) -> None:
+    """P3: none of it is a byte of the body, and it comes fast enough for every rate."""
+    outcome = failure(transport, raw_server(serve))
+    assert isinstance(outcome, Malformed)
+    assert "far more came" in outcome.reason
+
+
+def test_a_body_in_chunks_of_one_byte_is_read(transport: Transport) -> None:
+    """Five bytes of framing for each of its own are a bad server's, and no attack."""
+    size = 400_000
+    sent = b"HTTP/1.1 200 OK\r\n" + CHUNKED + b"1\r\nX\r\n" * size + b"0\r\n\r\n"
+    assert get(transport, raw_server(lambda connection: connection.sendall(sent))) == b"X" * size
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"hf_canary \x1b[2J\r\n\r\n",
+        b"HTTP/1.1 2x0 hf_canary\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + CHUNKED + b"hf_canary\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1, hf_canary\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: hf_canary://x/\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://exa%00mple/?hf_canary\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://.../?hf_canary\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://[::1/?hf_canary\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://*.\xff/?hf_canary\r\n\r\n",
+    ],
+)
+def test_no_reason_quotes_what_a_server_wrote(transport: Transport, sent: bytes) -> None:
+    """P7: it may be the token that it was sent, or a signed URL."""
+    url = raw_server(lambda connection: connection.sendall(sent))
+    try:
+        assert "hf_canary" not in failure(transport, url).reason
+    except pytest.fail.Exception:
+        assert b"Content-Length" in sent, "only that head is judged elsewhere"

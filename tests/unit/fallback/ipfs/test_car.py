@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -186,3 +187,18 @@ def test_no_bytes_raise_anything_else(data: bytes, with_header: bool) -> None:  
     except (CarError, WrongBlockError):
         return
     assert all(cid.proves(block) for cid, block in found)
+
+
+def test_tiny_blocks_that_nobody_asked_for_do_not_fill_the_memory() -> None:
+    """Each costs a dictionary's entry, and an object or two: far more than its bytes."""
+    tiny = [number.to_bytes(2, "big") for number in range(20_000)]
+    stream = car.header([]) + b"".join(car.section(Cid.of(block, RAW), block) for block in tiny)
+    blocks = car.BlocksOf(io.BytesIO(stream), 1 << 20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(MissingBlockError):
+            blocks(Cid.of(b"never", RAW))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2 << 20

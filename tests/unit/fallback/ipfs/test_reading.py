@@ -179,3 +179,29 @@ def test_what_is_no_node(blocks: Blocks) -> None:
     empty = Cid.of(b"", DAG_PB)
     blocks[empty] = b""
     refused(blocks, empty, "no UnixFS entry")
+
+
+def doubled(blocks: Blocks, size: int, levels: int) -> tuple[Cid, int]:
+    """A node of `levels` levels, each with the one below twice; at the bottom `size` bytes."""
+    cid = put(blocks, Entry(Kind.FILE, data=bytes(size)))
+    for _ in range(levels):
+        cid = put(
+            blocks, Entry(Kind.FILE, block_sizes=(size, size)), Link(cid, "", size), Link(cid, "", size)
+        )
+        size *= 2
+    return cid, size
+
+
+def test_nodes_that_hold_nothing_are_not_followed(blocks: Blocks) -> None:
+    """Thirty blocks can be a thousand million nodes of no bytes, and one byte can stand before them."""
+    nothing, _ = doubled(blocks, 0, 30)
+    root = put(blocks, Entry(Kind.FILE, data=b"x", block_sizes=(0,)), Link(nothing, "", 0))
+    assert b"".join(reading.file(root, blocks)) == b"x"
+    assert list(reading.leaves(nothing, blocks)) == []
+
+
+def test_leaves_of_a_node_that_is_not_as_large_as_its_parent_says(blocks: Blocks) -> None:
+    inner, size = doubled(blocks, 1, 4)
+    root = put(blocks, Entry(Kind.FILE, block_sizes=(1,)), Link(inner, "", size))
+    with pytest.raises(DagError, match="parent says"):
+        list(reading.leaves(root, blocks))
