@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -47,6 +48,59 @@ def old_bytes_kept(run: Run) -> Iterable[str]:
         yield "the file that was there before is gone"
 
 
+def a_second_between(run: Run) -> Iterable[str]:
+    """Between the first request of the only source and its second is a second at least."""
+    asked = [entry for entry in run.asked() if entry.server in {"gateway1", "hub"}]
+    # A date has whole seconds, so that of one in two seconds one is left at least.
+    if len(asked) < 2:
+        yield "the source was not asked again"
+    elif asked[1].time - asked[0].time < 0.95:
+        yield f"the source was asked again after {asked[1].time - asked[0].time:.2f} s"
+
+
+def pauses(run: Run) -> Iterable[str]:
+    """Between two requests is half of the job's backoff at least, for chance may shorten it."""
+    times = [entry.time for entry in run.asked("gateway1")]
+    shortest = min((later - earlier for earlier, later in itertools.pairwise(times)), default=None)
+    if shortest is not None and shortest < float(run.job["backoff_s"]) / 2:
+        yield f"only {shortest:.2f} s between two requests to a source that fails"
+
+
+def second_has_range(run: Run) -> Iterable[str]:
+    """The second request asks for the rest."""
+    asked = run.asked("gateway1")
+    if len(asked) < 2 or not asked[1].range:
+        yield "no second request with a Range"
+
+
+def no_weak_if_range(run: Run) -> Iterable[str]:
+    """No If-Range has a weak tag (RFC 9110 section 13.1.5)."""
+    for entry in run.entries:
+        if entry.headers.get("if-range", "").startswith("W/"):
+            yield f"If-Range: {entry.headers['if-range']}"
+
+
+def identity(run: Run) -> Iterable[str]:
+    """Every request wants the bytes as they are."""
+    for entry in run.entries:
+        accepted = entry.headers.get("accept-encoding", "identity")
+        if accepted not in {"identity", ""}:
+            yield f"Accept-Encoding: {accepted}"
+
+
+def nothing_smuggled(run: Run) -> Iterable[str]:
+    """No request has a header, a method or a path that the fault's Location had put behind a line end."""
+    for entry in run.entries:
+        if "x-injected" in entry.headers or any(sign in entry.path for sign in "\r\n\0"):
+            yield f"a request for {entry.path!r} has what a Location had behind a line end"
+
+
+def no_request_to_first(run: Run) -> Iterable[str]:
+    """gateway1, whose certificate proves nothing, is sent no request."""
+    if [entry for entry in run.entries if entry.server == "gateway1" and entry.method]:
+        yield "a request was sent over a connection whose certificate proves nothing"
+
+
 def _sources(run: Run) -> list[str]:
     """Scheme and host of each URL of the first file, in order."""
     return ["/".join(url.split("/")[:3]) for url in run.job["files"][0]["urls"]]
@@ -56,5 +110,12 @@ ALL: dict[str, Callable[[Run], Iterable[str]]] = {
     "first-file-not-asked": first_file_not_asked,
     "asked-in-order": asked_in_order,
     "second-after-patience": second_after_patience,
+    "a-second-between": a_second_between,
+    "pauses": pauses,
+    "second-has-range": second_has_range,
+    "no-weak-if-range": no_weak_if_range,
+    "identity": identity,
+    "nothing-smuggled": nothing_smuggled,
+    "no-request-to-first": no_request_to_first,
     "old-bytes-kept": old_bytes_kept,
 }

@@ -57,6 +57,7 @@ def make_job(
     state: Path,
     proofs: bool = False,
     cids: bool = True,
+    hub_token: str | None = None,
     **changes: Any,
 ) -> dict[str, Any]:
     """The job for every file of this world, from these sources in order; `changes` are fields that a case sets itself."""
@@ -68,7 +69,7 @@ def make_job(
         "folder": str(folder),
         "state": str(state),
         "gateways": gateways,
-        "hub": {"endpoint": endpoint} if endpoint else None,
+        "hub": {"endpoint": endpoint, "token": hub_token} if endpoint else None,
         "preferred_layer": "ipfs",
         "ca_bundle": str(world.ca) if world.ca else None,
         **TIMES,

@@ -2,61 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
+
+from . import play_cached, play_killed, play_secrets, play_together
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .stage import Stage
 
-
-def warm(stage: Stage) -> None:
-    """Got once, then left alone."""
-    stage.expect_right(stage.run())
-    before = stage.target().stat()
-    second = stage.run()
-    stage.expect_right(second)
-    stage.demand(not second.entries, f"{len(second.entries)} requests in the second run")
-    after = stage.target().stat()
-    same = (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
-    stage.demand(same, "the second run wrote the file anew")
-
-
-def deleted(stage: Stage) -> None:
-    """Gone between two runs."""
-    stage.expect_right(stage.run())
-    stage.target().unlink()
-    stage.expect_right(stage.run())
-
-
-def rotten(stage: Stage) -> None:
-    """One bit changes between two runs; with `keep_time` the modification time does not."""
-    stage.expect_right(stage.run())
-    path, before = stage.target(), stage.target().stat()
-    with path.open("r+b") as stream:
-        stream.seek(before.st_size // 2)
-        byte = stream.read(1)[0]
-        stream.seek(-1, 1)
-        stream.write(bytes([byte ^ 1]))
-    if stage.case.given.get("keep_time"):
-        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    stage.expect_right(stage.run())
-
-
-def not_asked_again(stage: Stage) -> None:
-    """What the first run learned of gateway1 the second one knows."""
-    stage.expect_right(stage.run())
-    stage.target().unlink()
-    second = stage.run()
-    stage.expect_right(second)
-    asked = second.asked("gateway1")
-    stage.demand(not asked, f"the second run asked gateway1 again, {len(asked)} times")
-
-
 ALL: dict[str, Callable[[Stage], None]] = {
-    "warm": warm,
-    "deleted": deleted,
-    "rotten": rotten,
-    "not-asked-again": not_asked_again,
+    "warm": play_cached.warm,
+    "deleted": play_cached.deleted,
+    "rotten": play_cached.rotten,
+    "not-asked-again": play_cached.not_asked_again,
+    "contradicting-chunks": play_cached.contradicting_chunks,
+    "killed-and-resumed": play_killed.killed_and_resumed,
+    "tampered": play_killed.tampered,
+    "with-token": play_secrets.with_token,
+    "no-cookies": play_secrets.no_cookies,
+    "redirected-inside": play_secrets.redirected_inside,
+    "downgraded": play_secrets.downgraded,
+    "herd": play_together.herd,
 }

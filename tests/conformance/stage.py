@@ -68,8 +68,17 @@ class Run:
         return len(self.right) == len(self.job["files"])
 
     def asked(self, server: str = "*", path: str = "*") -> list[Entry]:
-        """The requests to servers and for paths of these globs, in order of arrival; HEAD is not one of them."""
-        return [entry for entry in verdict.matching(self.entries, server, path) if entry.method != "HEAD"]
+        """The requests for files, to servers and for paths of these globs, in order of arrival.
+
+        Neither HEAD nor a question about proofs (`?format=raw`) is one of them; a connection that was ended before it
+        could be asked anything is.
+        """
+        return [
+            entry
+            for entry in verdict.matching(self.entries, server, path)
+            if verdict.is_ended_at_accept(entry)
+            or (entry.method not in {"", "HEAD"} and "format=raw" not in entry.query)
+        ]
 
     def sent(self, server: str = "*", path: str = "*") -> int:
         """Body bytes that these servers sent."""
@@ -91,7 +100,7 @@ class Stage:
                 path.mkdir()
             for name in self.case.system:
                 opened.enter_context(SYSTEMS[name](self))
-            self.world = opened.enter_context(World(_models(self.case), **_options(self.case)))
+            self.world = opened.enter_context(World(models_of(self.case), **_options(self.case)))
             for rule in self.case.rules:
                 self.world.add_rule(rule)
             self.files = wanted(self.world)
@@ -106,7 +115,7 @@ class Stage:
 
     def make_job(self, sources: Sequence[str] | None = None, **changes: Any) -> dict[str, Any]:
         """The case's job; what it needs of features, and what the case sets of fields, included."""
-        folders = {"folder": self.folder, "state": self.state}
+        folders: dict[str, Any] = {"folder": self.folder, "state": self.state}
         given = {"needs": list(self.case.needs), **_filled(self.case.job, self), **changes}
         return make_job(
             self.world,
@@ -180,7 +189,7 @@ class Stage:
         return True
 
 
-def _models(case: Case) -> dict[str, Any] | None:
+def models_of(case: Case) -> dict[str, Any] | None:
     """The small model of most cases; None is the fakes' own manifest of thirteen files."""
     if not case.files:
         return None

@@ -1,6 +1,6 @@
-"""A system of its own for one case: names that do not resolve, disks that are small or read-only (Linux, as root).
+"""A system of its own for one case: names that do not resolve, disks that are small or read-only, a public address (Linux, as root).
 
-All of it is mounts in a namespace that only this thread, and what it starts meanwhile, is in: nothing changes for others,
+All of it is in namespaces that only this thread, and what it starts meanwhile, is in: nothing changes for others,
 and nothing is left behind when this process dies. Exclusions: where namespaces cannot be had, the case is not measured.
 """
 
@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import random
 import socket
+import struct
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,32 +23,65 @@ if TYPE_CHECKING:
 
     from .stage import Stage
 
-_NEWNS = 0x00020000  # unshare(2), setns(2)
+_NEWNS, _NEWNET = 0x00020000, 0x40000000  # unshare(2), setns(2)
 _RDONLY, _BIND, _REC, _PRIVATE = 0x1, 0x1000, 0x4000, 0x40000  # mount(2)
+_SIOCSIFFLAGS, _SIOCSIFADDR, _IFF_UP = 0x8914, 0x8916, 0x1  # netdevice(7)
 
 
 class UnavailableError(Exception):
     """This machine cannot play the case; the message says why."""
 
 
+PUBLIC = "192.88.99.7"
+"""An address that counts as public and that nobody has (RFC 7526 gave its network back); within a network of our own."""
+
+
 @contextlib.contextmanager
-def own_mounts() -> Iterator[None]:
-    """Mounts made within the block are seen by this thread and what it starts, and are gone after it."""
+def _own(kind: str, flag: int) -> Iterator[None]:
+    """A namespace of that kind for this thread, and what it starts, within the block."""
     libc = ctypes.CDLL(None, use_errno=True)
     here = Path.cwd()
-    before = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY)
+    before = os.open(f"/proc/thread-self/ns/{kind}", os.O_RDONLY)
     try:
-        if libc.unshare(_NEWNS) != 0:
-            raise UnavailableError(f"a mount namespace: {os.strerror(ctypes.get_errno())} (needs root)")
+        if libc.unshare(flag) != 0:
+            raise UnavailableError(f"a namespace ({kind}): {os.strerror(ctypes.get_errno())} (needs root)")
         try:
-            _mount(None, Path("/"), None, _REC | _PRIVATE)
             yield
         finally:
-            if libc.setns(before, _NEWNS) != 0:
-                raise OSError(ctypes.get_errno(), "the mounts of before are not to be had back")
+            _back(before, flag)
             os.chdir(here)
     finally:
         os.close(before)
+
+
+def _back(before: int, flag: int) -> None:
+    """Into the namespace of before. A thread that has ended may share its folder with us for a moment longer."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    ends_at = time.monotonic() + 2
+    while libc.setns(before, flag) != 0:
+        if time.monotonic() > ends_at:
+            raise OSError(ctypes.get_errno(), "the namespace of before is not to be had back")
+        time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def own_mounts() -> Iterator[None]:
+    """Mounts made within the block are seen by this thread and what it starts, and are gone after it."""
+    with _own("mnt", _NEWNS):
+        _mount(None, Path("/"), None, _REC | _PRIVATE)
+        yield
+
+
+@contextlib.contextmanager
+def public_address(_: Stage) -> Iterator[None]:
+    """A network of loopback alone, which has a public address beside its own: nothing leaves this machine."""
+    with _own("net", _NEWNET), socket.socket() as control:
+        for interface, address in (("lo", "127.0.0.1"), ("lo:1", PUBLIC)):
+            name = interface.encode()
+            ours = struct.pack("16sHH4s8x", name, socket.AF_INET, 0, socket.inet_aton(address))
+            fcntl.ioctl(control, _SIOCSIFADDR, ours)
+            fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh", name, _IFF_UP))
+        yield
 
 
 def _mount(
@@ -121,4 +157,5 @@ SYSTEMS: dict[str, Callable[[Stage], AbstractContextManager[object]]] = {
     "small-disk": small_disk,
     "other-disk": other_disk,
     "read-only": read_only,
+    "public-address": public_address,
 }

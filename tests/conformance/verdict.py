@@ -6,6 +6,8 @@ import signal
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from fakes.faults import FAULTS
+
 from .client import GRACE_S
 
 if TYPE_CHECKING:
@@ -66,7 +68,8 @@ def of_case(run: Run, case: Case) -> list[str]:
     expect = case.expect
     problems = of_result(run, expect.result)
     for server, most in expect.most.items():
-        asked = matching(run.entries, server) if most == 0 else run.asked(server)
+        requests = [entry for entry in matching(run.entries, server) if entry.method]
+        asked = requests if most == 0 else run.asked(server)
         if len(asked) > most:
             problems.append(f"{len(asked)} requests to {server}, {most} at most")
     for server, least in expect.least.items():
@@ -84,6 +87,11 @@ def of_case(run: Run, case: Case) -> list[str]:
 def matching(entries: Iterable[Entry], server: str = "*", path: str = "*") -> list[Entry]:
     """The entries of these servers and paths."""
     return [entry for entry in entries if fnmatchcase(entry.server, server) and fnmatchcase(entry.path, path)]
+
+
+def is_ended_at_accept(entry: Entry) -> bool:
+    """Whether it is a connection that a fault ended before a request; faults of the network have an entry, too."""
+    return not entry.method and any(FAULTS[name].level == "accept" for name in entry.faults)
 
 
 def _ended(run: Run) -> str:
