@@ -118,8 +118,9 @@ class Chance:
 def _from_zero(step: Try, outcome: Outcome) -> bool:
     """Whether the next attempt is to begin at the first byte, without a Range."""
     match outcome:
-        case Corrupt(mendable=True):
-            return step.last_resort  # wrong once more by Range: it may be its ranges that are wrong
+        case Corrupt(mendable=True, gained=gained):
+            # Wrong once more by Range, and nothing came right: it may be its ranges that are wrong.
+            return step.last_resort and not gained
         case Spliced(mendable=True):
             return False
         case Corrupt() | Spliced():

@@ -328,3 +328,50 @@ def test_a_guess_keeps_its_own_pause_too() -> None:
     after = plan.after(step, Interrupted("cut", gained=1), 1000.0)
     assert steps(after, 1000.0, health) == Wait("a", 1002.0, "cut")
     assert isinstance(steps(after, 1002.0, health), Try)
+
+
+def test_a_wrong_chunk_costs_no_attempt_if_others_came_right() -> None:
+    """There are only so many chunks to be wrong about, and the one source there is may have most of them."""
+    plan = Plan.of({"a": 1}, Policy(0, 60))
+    for attempt in range(1, 9):
+        step = steps(plan, 1000.0, {})
+        assert isinstance(step, Try)
+        assert (step.attempt, step.from_zero) == (attempt, False)
+        plan = plan.after(step, Corrupt("bits", mendable=True, gained=1 << 20), 1000.0)
+    stuck = steps(plan, 1000.0, {})
+    assert isinstance(stuck, Try)
+    plan = plan.after(stuck, Corrupt("bits", mendable=True), 1000.0)
+    last = steps(plan, 1000.0, {})
+    assert last == Try("a", 10, from_zero=True, last_resort=True)
+    assert isinstance(last, Try)
+    assert isinstance(steps(plan.after(last, Corrupt("bits", mendable=True), 1000.0), 1000.0, {}), GiveUp)
+
+
+def test_who_is_accused_later_is_asked_last_and_for_the_chunk_alone() -> None:
+    """It was asked, and went on to another file; what it sent was found wrong when somebody else had finished."""
+    plan = Plan.of({"a": 2, "b": 2}, Policy(0, 60))
+    first = steps(plan, 1000.0, {})
+    assert isinstance(first, Try)
+    plan = plan.after(first, Interrupted("cut"), 1000.0)
+    banned = {"a": Health(bans={SHA: 1e9})}
+    second = steps(plan, 1000.0, banned)
+    assert isinstance(second, Try)
+    assert second.source == "b"
+    plan = plan.after(second, Spliced("bits", others=("a",), mendable=True), 1000.0)
+    third = steps(plan, 1000.0, banned)
+    assert third == Try("b", 2)
+    assert isinstance(third, Try)
+    plan = plan.after(third, NotHere("404"), 1000.0)
+    last = steps(plan, 1000.0, banned)
+    assert last == Try("a", 2, last_resort=True)
+    assert isinstance(last, Try)
+    end = steps(plan.after(last, NotHere("404"), 1000.0), 1000.0, banned)
+    assert end == GiveUp((("a", "404"), ("b", "404")))
+
+
+def test_bytes_of_several_that_are_not_the_file_cost_nobody_the_last_attempt() -> None:
+    """It may be the one that was right; it is asked from zero, and then there is one to blame."""
+    plan = Plan.of({"a": 1}, Policy(0, 60))
+    first = steps(plan, 1000.0, {})
+    assert isinstance(first, Try)
+    assert steps(plan.after(first, Spliced("bits"), 1000.0), 1000.0, {}) == Try("a", 2, from_zero=True)

@@ -116,3 +116,14 @@ def test_no_bytes_raise_anything_else(data: bytes) -> None:
     except CidError:
         return
     assert data[:end] == cid.encode()
+
+
+def test_bytes_behind_a_cid_are_refused() -> None:
+    """Else one CID had any number of names."""
+    data = Cid.of(b"x", RAW).encode()
+    assert Cid.whole(data) == Cid.of(b"x", RAW)
+    for more in (data + b"\0", data + data):
+        with pytest.raises(CidError, match="too many"):
+            Cid.whole(more)
+        with pytest.raises(CidError, match="too many"):
+            Cid.parse(f"f{more.hex()}")
