@@ -5,7 +5,7 @@
 
 `sync` makes a folder match a manifest, `fetch` gets one file, `check_files` hashes all again,
 `manifest_from_dir` and `manifest_from_hub` make a manifest, `publish_models` has it pinned, `check_versions`
-asks whether there is a newer one. Names are loaded when they are first
+asks whether there is a newer one, `find_upgrade` and `apply_upgrade` get it. Names are loaded when they are first
 used (PEP 562): importing this package, or `fallback.ipfs`, loads no HTTP library.
 """
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from fallback.report import Checked, check_files
     from fallback.revalidate import check_versions, due_models, known_versions
     from fallback.settings import Settings
+    from fallback.switch import finish_upgrades
+    from fallback.upgrade import Upgrade, apply_upgrade, find_upgrade
     from fallback.version import Version
 
 __all__ = [
@@ -61,14 +63,18 @@ __all__ = [
     "Summary",
     "UnavailableError",
     "UnknownModelError",
+    "Upgrade",
     "Version",
     "add_to_manifest",
+    "apply_upgrade",
     "as_json",
     "check_files",
     "check_versions",
     "due_models",
     "engine_progress",
     "fetch",
+    "find_upgrade",
+    "finish_upgrades",
     "known_versions",
     "load_manifest",
     "manifest_from_dir",
@@ -90,6 +96,8 @@ _HOMES = {
     **dict.fromkeys(["Checked", "check_files"], "report"),
     **dict.fromkeys(["check_versions", "due_models", "known_versions"], "revalidate"),
     "Settings": "settings",
+    "finish_upgrades": "switch",
+    **dict.fromkeys(["Upgrade", "apply_upgrade", "find_upgrade"], "upgrade"),
     "Version": "version",
 }
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 from fallback import folder as folders
 from fallback.errors import ConfigError, ManifestError
@@ -22,16 +21,16 @@ from fallback.manifest import File, HubRef, Manifest
 from fallback.run import Stop, running
 from fallback.settings import Settings
 from fallback.sources import HuggingFace, Wanted
+from fallback.workers import by_threads
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Generator, Sequence
 
     from fallback.events import Event, Observer
+    from fallback.hub_answers import Entry
     from fallback.manifest import Model
-
-T = TypeVar("T")
-Item = TypeVar("Item")
+    from fallback.run import Run
 
 
 def manifest_from_dir(
@@ -80,7 +79,7 @@ def manifest_from_dir(
     def proven(file: File) -> File:
         return folders.proven(root / file.path, file, ending.is_set)
 
-    return _listed(model, _by_threads(proven, bare, settings.jobs, ending), f"of {folder}", tell)
+    return _listed(model, by_threads(proven, bare, settings.jobs, ending), f"of {folder}", tell)
 
 
 def manifest_from_hub(
@@ -131,21 +130,33 @@ def manifest_from_hub(
     hub = HuggingFace(settings.hf_endpoint, settings.hf_token)
     with running(settings, (hub,), observer, stop, types={}) as (run, _state):
         api, included = HubApi(run, hub), folders.included(include)
-        model = replace(model, huggingface=replace(ref, revision=api.commit(ref)))
+        commit = api.commit(ref)
+        branch = None if revision in {"main", commit} else revision
+        model = replace(model, huggingface=replace(ref, revision=commit, branch=branch))
         assert model.huggingface is not None
         entries = [each for each in api.tree(model.huggingface) if included(each.path)]
-        files = [File(each.path, each.size, each.sha256) for each in entries]
-        _check(model, files, f"of {repo}", None, include)
-        git_ids = {each.path: each.git_id for each in entries}
+        bare = [File(each.path, each.size, each.sha256) for each in entries]
+        _check(model, bare, f"of {repo}", None, include)
+        return _listed(model, files_on_hub(model, entries, api, run, chunks=chunks), f"of {repo}", run.emit)
 
-        def proven(file: File) -> File:
-            if file.sha256 is not None and not chunks:
-                return file
-            found = api.proven(Wanted(model, file), git_ids[file.path])
-            # A CID says that gateways may be asked for it: not of a file that nobody has published.
-            return found if chunks else replace(file, sha256=found.sha256)
 
-        return _listed(model, _by_threads(proven, files, settings.jobs, run.stop), f"of {repo}", run.emit)
+def files_on_hub(
+    model: Model, entries: Sequence[Entry], api: HubApi, run: Run, *, chunks: bool = False
+) -> Generator[File]:
+    """The files that `entries` of the list of the model's repository speak of, in order, each with its SHA-256.
+
+    `chunks`: with CID and chunks, too. Raises UnavailableError if HuggingFace does not serve one.
+    """
+
+    def proven(entry: Entry) -> File:
+        file = File(entry.path, entry.size, entry.sha256)
+        if file.sha256 is not None and not chunks:
+            return file
+        found = api.proven(Wanted(model, file), entry.git_id)
+        # A CID says that gateways may be asked for it: not of a file that nobody has published.
+        return found if chunks else replace(file, sha256=found.sha256)
+
+    return by_threads(proven, entries, run.settings.jobs, run.stop)
 
 
 def _without_files(
@@ -182,17 +193,6 @@ def _listed(model: Model, files: Generator[File], whose: str, tell: Callable[[Ev
             known.append(file)
     made = Manifest((replace(model, files=tuple(known)),), name=whose)
     return Manifest.parse(made.to_json(), name=whose)
-
-
-def _by_threads(work: Callable[[Item], T], items: Sequence[Item], jobs: int, stop: Stop) -> Generator[T]:
-    """`work` of each, in order. Whatever ends this early stops the workers and waits for them."""
-    with ThreadPoolExecutor(jobs, thread_name_prefix="fallback") as pool:
-        try:
-            yield from pool.map(work, items)
-        except BaseException:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-            raise
 
 
 def _ignore(event: Event) -> None:

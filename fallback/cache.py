@@ -109,7 +109,7 @@ class Cache:
         if trust and self.known(wanted):
             with contextlib.suppress(OSError):  # gone since: then it is looked at once more
                 return Found(target.lstat())
-        self._inside(target)
+        self.inside(target)
         with storage(target):
             try:
                 about = target.lstat()
@@ -127,7 +127,7 @@ class Cache:
                 return Found(about, VerificationError(what))
             return self._proven(wanted, target, over)
 
-    def _inside(self, target: Path) -> None:
+    def inside(self, target: Path) -> None:
         """Refuse a folder whose symbolic links lead elsewhere: nothing there is ours to read or rename (P8)."""
         with storage(target.parent):
             if not target.parent.resolve().is_relative_to(self._root.resolve()):
@@ -180,7 +180,7 @@ class Cache:
         target = self.target(wanted)
         with storage(target.parent):
             durable.make_folder(target.parent)
-            self._inside(target)
+            self.inside(target)
         partial = adoption.adopt(target, wanted.file, quiet_s=STALE_S, over=over)
         partial = partial or Partial.fresh(target, wanted.file)
         with self._room:

@@ -153,9 +153,9 @@ def _synced(
             run.emit(Warned(f"the manifest holds {chosen.total_bytes / 1e9:.1f} GB"))
         wanted = list(_wanted(chosen, state))
         run.observe(Keeper(state, wanted, run.clock.now))
-        summary = _all(wanted, run)
+        summary = obtain(wanted, run)
         _after(settings, run, state, [Wanted(model, file) for model, file in manifest.files()])
-    return _unless_storage(summary, settings.models_dir)
+    return unless_storage(summary, settings.models_dir)
 
 
 def fetch(
@@ -186,14 +186,17 @@ def fetch(
         run,
         _state,
     ):
-        summary = _unless_storage(_all([Wanted(model, file)], run), to.parent)
+        summary = unless_storage(obtain([Wanted(model, file)], run), to.parent)
     if summary.failures:
         raise UnavailableError(to.name, summary.failures[0].reasons)
     return summary.files[0]
 
 
-def _all(wanted: Sequence[Wanted], run: Run) -> Summary:
-    """Every file: those that are here first, the others by worker threads, largest first."""
+def obtain(wanted: Sequence[Wanted], run: Run) -> Summary:
+    """Have every file: those that are here first, the others by worker threads, largest first.
+
+    What could not be had is among the summary's `failures`; StoppedError if the run was told to stop.
+    """
     began = time.monotonic()
     run.emit(RunStarted(len(wanted), sum(each.file.size or 0 for each in wanted)))
     results: list[FileResult | FileFailure] = []
@@ -251,7 +254,8 @@ def _one(wanted: Wanted, run: Run) -> FileResult | FileFailure:
     return failure
 
 
-def _unless_storage(summary: Summary, folder: Path) -> Summary:
+def unless_storage(summary: Summary, folder: Path) -> Summary:
+    """The summary; StorageError, with it, if this machine's disk failed for a file."""
     errors = [failure.error for failure in summary.failures if failure.storage]
     if errors:
         what = f"{len(errors)} file(s) could not be kept; the first: {errors[0]}"

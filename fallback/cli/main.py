@@ -20,6 +20,7 @@ from fallback.cli.serve import serve
 from fallback.cli.sources import sources
 from fallback.cli.status import status
 from fallback.cli.sync import get, sync
+from fallback.cli.upgrade import upgrade
 from fallback.cli.verify import verify
 
 if TYPE_CHECKING:
@@ -48,7 +49,20 @@ def cli() -> None:
     """
 
 
-for command in (sync, get, verify, sources, status, metrics, manifest, revalidate, cid, publish, serve):
+for command in (
+    sync,
+    get,
+    verify,
+    sources,
+    status,
+    metrics,
+    manifest,
+    revalidate,
+    upgrade,
+    cid,
+    publish,
+    serve,
+):
     cli.add_command(command)
 
 

@@ -12,6 +12,7 @@ from fallback.cli import exits, options, progress
 from fallback.errors import StorageError
 
 if TYPE_CHECKING:
+    from fallback.engine import Summary
     from fallback.settings import Settings
 
 
@@ -39,19 +40,27 @@ def run_sync(
     context: click.Context, models: tuple[str, ...], flags: dict[str, Any], *, rehash: bool = False
 ) -> None:
     """A sync with these flags, told as they ask for; ends with its exit code."""
-    from fallback import engine  # noqa: PLC0415 - `--help` needs no engine
+    from fallback import engine, switch  # noqa: PLC0415 - `--help` needs no engine
 
     as_json, quiet = flags.pop("as_json"), flags.pop("quiet")
     settings = options.load(flags)
     error: StorageError | None = None
     with progress.observer(as_json=as_json, quiet=quiet) as observer:
         try:
+            switch.finish_upgrades(settings, observer)
             summary = engine.sync(models=models, settings=settings, observer=observer, rehash=rehash)
         except StorageError as raised:
             if raised.summary is None:
                 raise
             error, summary = raised, raised.summary
-    if not as_json and not quiet:
+    say_summary(context, summary, error, quiet=as_json or quiet)
+
+
+def say_summary(
+    context: click.Context, summary: Summary, error: StorageError | None = None, *, quiet: bool
+) -> None:
+    """What a run came to, as a table and each failure; ends with its exit code."""
+    if not quiet:
         progress.table(summary)
     for failure in summary.failures:
         exits.say(failure.error)

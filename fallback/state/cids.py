@@ -19,7 +19,7 @@ class Cids:
         self._db = db
 
     def newest(self, model_name: str, model_type: str) -> str | None:
-        """The CID added last, by row and not by time: a clock may have gone back."""
+        """The CID added last, of the model as it is now; by row and not by time: a clock may have gone back."""
         newest = self._newest(model_name, model_type)
         return newest[1] if newest else None
 
@@ -48,6 +48,17 @@ class Cids:
             (cid, model_name, model_type, model_hash, gateway_url, now, now),
         )
 
+    def supersede(self, model_name: str, model_type: str, *, now: float) -> None:
+        """The model has other files from now on: what was published is no way to them."""
+        self._db.execute(
+            "UPDATE ipfs_cids SET superseded_at = ? WHERE modelName = ? AND modelType = ? AND superseded_at IS NULL",
+            (now, model_name, model_type),
+        )
+
+    def reinstate(self, now: float) -> None:
+        """Take back what was superseded at `now`."""
+        self._db.execute("UPDATE ipfs_cids SET superseded_at = NULL WHERE superseded_at = ?", (now,))
+
     def used(self, cid: str, model_name: str, model_type: str, *, now: float, ok: bool) -> None:
         """Count that files were asked for by this CID, and whether they came."""
         column = "success_count" if ok else "failure_count"
@@ -59,7 +70,8 @@ class Cids:
 
     def _newest(self, model_name: str, model_type: str) -> tuple[int, str] | None:
         rows = self._db.execute(
-            "SELECT id, cid FROM ipfs_cids WHERE modelName = ? AND modelType = ? ORDER BY id DESC LIMIT 1",
+            "SELECT id, cid FROM ipfs_cids WHERE modelName = ? AND modelType = ? AND superseded_at IS NULL"
+            " ORDER BY id DESC LIMIT 1",
             (model_name, model_type),
         )
         return (int(rows[0][0]), str(rows[0][1])) if rows else None
