@@ -125,10 +125,18 @@ class Answer:
         if close and self.header("connection") is None:
             headers.append(("Connection", "close"))
         lines = [f"HTTP/1.1 {self.status} {reason}", *(f"{name}: {value}" for name, value in headers), "", ""]
-        return "\r\n".join(lines).encode("latin-1")
+        return b"\r\n".join(map(_wire, lines))
 
 
 Serve = Callable[[Request], Answer]
+
+
+def _wire(line: str) -> bytes:
+    """As servers send it: a byte for each character, or UTF-8 where that cannot be (RFC 9110 section 5.5: opaque)."""
+    try:
+        return line.encode("latin-1")
+    except UnicodeEncodeError:
+        return line.encode()
 
 
 def place(length: int, offset: int | None, fraction: float) -> int:

@@ -11,7 +11,7 @@ import io
 import json
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 from fakes.answer import Answer, json_answer, text_answer
 from fakes.pinning import pin_car, pin_file, pin_folder
@@ -94,7 +94,7 @@ class Kubo:
         profile = _profile(query)
         parts = [part for part in form(request) if part.filename is not None]
         files = {
-            part.filename or "": pin_file(part.data, profile, self._blocks)
+            unquote(part.filename or ""): pin_file(part.data, profile, self._blocks)
             for part in parts
             if part.media != "application/x-directory"
         }

@@ -12,7 +12,6 @@ import tempfile
 from dataclasses import dataclass
 from email.message import Message
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from fakes.content import scratch_folder
 
@@ -21,6 +20,10 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from fakes.answer import Request
+
+_SPELLED = {"%22": '"', "%0D": "\r", "%0A": "\n"}
+_NOT_QUOTED = re.compile("|".join(_SPELLED), re.IGNORECASE)
+"""What a name cannot hold between quotes, and how clients spell it (WHATWG HTML, multipart/form-data); a % is a %."""
 
 SMALL = 1 << 20  # bytes of a body that is kept in memory
 
@@ -130,7 +133,7 @@ def _part(data: memoryview) -> Part:
     filename = fields.get("filename")
     return Part(
         fields["name"],
-        None if filename is None else unquote(filename),
+        None if filename is None else _NOT_QUOTED.sub(lambda found: _SPELLED[found[0].upper()], filename),
         headers.get_content_type(),
         data[end.end() :],
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import typing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -73,11 +74,19 @@ class Fault:
         return (cls.__doc__ or "").strip().partition("\n")[0]
 
 
-def not_negative(fault: Fault, *fields: str) -> None:
-    """Refuse a fault with a number below zero where that means nothing; ValueError names it."""
+def not_negative(fault: Fault, *fields: str, most: float = math.inf) -> None:
+    """Refuse a fault with a number below zero, or above `most`, where that means nothing; ValueError names it."""
     for field in fields:
-        if getattr(fault, field) < 0:
-            raise ValueError(f"fault {fault.name!r}: {field} is 0 or more, not {getattr(fault, field)}")
+        value = getattr(fault, field)
+        if not 0 <= value <= most:
+            bounds = "0 or more" if most == math.inf else f"0 to {most}"
+            raise ValueError(f"fault {fault.name!r}: {field} is {bounds}, not {value}")
+
+
+def final_status(fault: Fault, status: int) -> None:
+    """Refuse a fault whose `status` could not end an answer; ValueError says what could."""
+    if not 200 <= status <= 999:
+        raise ValueError(f"fault {fault.name!r}: a final status is 200 to 999, not {status}")
 
 
 def fault_from_dict(document: Mapping[str, Any]) -> Fault:
@@ -108,9 +117,13 @@ def _fits(value: Any, hint: Any) -> bool:
     if typing.get_origin(hint) is Literal:
         return value in typing.get_args(hint)
     if typing.get_origin(hint) is dict:
-        return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+        return isinstance(value, dict) and all(_fits(text, str) for pair in value.items() for text in pair)
     if typing.get_args(hint):  # a union
         return any(_fits(value, part) for part in typing.get_args(hint))
+    if isinstance(value, str) and hint is str:
+        return value.isascii() or not re.search(
+            "[\ud800-\udfff]", value
+        )  # half a character: nobody can send it
     if isinstance(value, bool):
         return hint is bool  # JSON's true is no number, whatever Python says
     if hint is float:  # JSON's 1e400 is infinite, and no fault is

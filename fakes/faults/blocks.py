@@ -79,6 +79,9 @@ class GoodStart(Fault, name="good-start", numbers=(109,), group="hostile"):
 
     good: int = 1_000_000
 
+    def __post_init__(self) -> None:
+        not_negative(self, "good")
+
     def answer(self, request: Request, serve: Serve) -> Answer:
         """Whoever judges a source by its first answer, or its first chunk, is taken in."""
 
@@ -101,7 +104,7 @@ class OtherSize(Fault, name="other-size", numbers=(80,), group="range"):
         if answer.total is None or answer.status != 200:
             return answer
         size = max(0, answer.total + self.more)
-        longer = steps.chain(answer.body, (bytes(max(0, self.more)),))
+        longer = steps.chain(answer.body, steps.until(steps.endless(bytes(64 * 1024)), self.more))
         body = longer if self.more >= 0 else steps.until(answer.body, size)
         answer = answer.with_headers({"Content-Length": str(size)})
         return dataclasses.replace(answer, body=body, length=size, total=size)

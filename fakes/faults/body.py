@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from fakes import steps
 from fakes.answer import text_answer
-from fakes.faults.base import Fault
+from fakes.faults.base import Fault, final_status
 
 if TYPE_CHECKING:
     from fakes.answer import Answer, Request, Serve
@@ -52,6 +52,9 @@ class Html(Fault, name="html", numbers=(24,), group="status"):
     body: str = "<!doctype html><title>Sign in</title><p>Please sign in to the network.</p>\n"
     status: int = 200
 
+    def __post_init__(self) -> None:
+        final_status(self, self.status)
+
     def answer(self, request: Request, serve: Serve) -> Answer:
         """The page."""
         del request, serve
@@ -64,8 +67,8 @@ class Empty(Fault, name="empty", numbers=(45,), group="body"):
 
     def answer(self, request: Request, serve: Serve) -> Answer:
         """Drop the body and say so."""
-        answer = serve(request).with_headers({"Content-Length": "0"})
-        return dataclasses.replace(answer, body=(), length=0)
+        answer = serve(request).with_headers({"Content-Length": "0", "Transfer-Encoding": None})
+        return dataclasses.replace(answer, body=(), length=0, parts=None)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     """A block as it stands in the CAR -> what is sent instead."""
 
 _MAX_BLOCK = 2 << 20  # bytes; a client should refuse a larger block (trustless gateway specification)
+_MOST_HUGE = 64 << 20  # bytes; it is made and hashed while nobody else is served
 _V2 = b"\x0a\xa1\x67version\x02"  # what a CARv2 begins with: a CARv1's header of version 2, and no roots
 _BOGUS = Cid.of(b"a root that leads nowhere", RAW)
 
@@ -37,6 +38,9 @@ class CarCut(Fault, name="car-cut", group="car"):
     block: int = 1
     inside: bool = False
     close: bool = False
+
+    def __post_init__(self) -> None:
+        not_negative(self, "block")
 
     def answer(self, request: Request, serve: Serve) -> Answer:
         """Cut between two blocks, the rest looks like a whole CAR: only who knows the DAG sees what is missing."""
@@ -59,6 +63,9 @@ class CarWrongBlock(Fault, name="car-wrong-block", group="car"):
 
     block: int = 1
 
+    def __post_init__(self) -> None:
+        not_negative(self, "block")
+
     def answer(self, request: Request, serve: Serve) -> Answer:
         """Its last bit: of an empty block, that of its CID."""
         return _instead(request, serve, self.block, lambda part: (part[:-1], bytes([part[-1] ^ 1])))
@@ -69,6 +76,9 @@ class CarMissingBlock(Fault, name="car-missing-block", group="car"):
     """A CAR without one of its blocks, and with all that follow it."""
 
     block: int = 1
+
+    def __post_init__(self) -> None:
+        not_negative(self, "block")
 
     def answer(self, request: Request, serve: Serve) -> Answer:
         """Left out, and nothing said."""
@@ -82,9 +92,13 @@ class CarDuplicateBlock(Fault, name="car-duplicate-block", group="car"):
     block: int = 1
     times: int = 2
 
+    def __post_init__(self) -> None:
+        not_negative(self, "block")
+        not_negative(self, "times", most=1_000_000)
+
     def answer(self, request: Request, serve: Serve) -> Answer:
         """All of them right: a client has to bear it."""
-        return _instead(request, serve, self.block, lambda part: (part,) * self.times)
+        return _instead(request, serve, self.block, lambda part: itertools.repeat(part, self.times))
 
 
 @dataclass(frozen=True)
@@ -92,6 +106,9 @@ class CarReordered(Fault, name="car-reordered", group="car"):
     """A block of a CAR comes before the one it should follow, though order=dfs was said."""
 
     block: int = 1
+
+    def __post_init__(self) -> None:
+        not_negative(self, "block")
 
     def answer(self, request: Request, serve: Serve) -> Answer:
         """Two blocks change places; a CAR of one block stays as it is."""
@@ -145,7 +162,8 @@ class CarHugeBlock(Fault, name="car-huge-block", group="car"):
     size: int = _MAX_BLOCK + 1
 
     def __post_init__(self) -> None:
-        not_negative(self, "size")
+        not_negative(self, "block")
+        not_negative(self, "size", most=_MOST_HUGE)
 
     def answer(self, request: Request, serve: Serve) -> Answer:
         """Zeros, which no DAG asked for."""
@@ -160,6 +178,9 @@ class CarGiantLength(Fault, name="car-giant-length", group="car"):
 
     block: int = 1
     kind: Literal["huge", "endless"] = "huge"
+
+    def __post_init__(self) -> None:
+        not_negative(self, "block")
 
     def answer(self, request: Request, serve: Serve) -> Answer:
         """Who makes room for what was promised has no memory left."""

@@ -5,18 +5,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 import gzip
+import itertools
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from fakes import steps
-from fakes.faults.base import Fault
+from fakes.faults.base import Fault, not_negative
 from fakes.steps import Data
 
 if TYPE_CHECKING:
     from fakes.answer import Answer, Request, Serve
 
 _MIB = 1 << 20
+_MOST_HEAD = 200_000_000  # bytes; a head is made in memory, and nobody else is served meanwhile
 
 
 @dataclass(frozen=True)
@@ -39,15 +41,25 @@ class GzipBomb(Fault, name="gzip-bomb", numbers=(37,), group="headers"):
 
     mib: int = 1024
 
+    def __post_init__(self) -> None:
+        not_negative(self, "mib", most=1 << 20)
+
     def answer(self, request: Request, serve: Serve) -> Answer:
         """A thousandth of what it decodes to, in place of a file."""
         answer = serve(request)
-        return answer if answer.total is None else _gzipped(answer, _zeros() * self.mib)
+        return answer if answer.total is None else _bomb(answer, self.mib)
 
 
 @functools.cache
 def _zeros() -> bytes:
     return gzip.compress(bytes(_MIB), mtime=0)
+
+
+def _bomb(answer: Answer, members: int) -> Answer:
+    member = _zeros()
+    length = len(member) * members
+    answer = answer.with_headers({"Content-Encoding": "gzip", "Content-Length": str(length)})
+    return dataclasses.replace(answer, body=itertools.repeat(member, members), length=length)
 
 
 def _gzipped(answer: Answer, packed: bytes) -> Answer:
@@ -75,6 +87,13 @@ class HeaderFlood(Fault, name="header-flood", numbers=(35,), group="headers"):
 
     count: int = 1
     size: int = 10_000_000
+
+    def __post_init__(self) -> None:
+        not_negative(self, "count", "size")
+        if self.count * (self.size + 1) > _MOST_HEAD:
+            raise ValueError(
+                f"fault {self.name!r}: count headers of size bytes are {_MOST_HEAD} bytes at most"
+            )
 
     def answer(self, request: Request, serve: Serve) -> Answer:
         """They come before the site's own, which who gives up never sees."""

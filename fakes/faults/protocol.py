@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from fakes import steps
-from fakes.faults.base import Fault
+from fakes.faults.base import Fault, not_negative
 
 if TYPE_CHECKING:
     from fakes.answer import Answer, Request, Serve
@@ -36,6 +36,9 @@ class EarlyHints(Fault, name="early-hints", numbers=(29,), group="status"):
     """`count` times 103 Early Hints (RFC 8297) and then the good answer, which is no fault: a client must skip them."""
 
     count: int = 1
+
+    def __post_init__(self) -> None:
+        not_negative(self, "count", most=1_000_000)
 
     def answer(self, request: Request, serve: Serve) -> Answer:
         """Hints before the head."""

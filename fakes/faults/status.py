@@ -10,11 +10,13 @@ from urllib.parse import parse_qs, quote
 
 from fakes.answer import Answer, text_answer
 from fakes.cdn import expired
-from fakes.faults.base import Fault
+from fakes.faults.base import Fault, final_status
 from fakes.quota import Spent, rationed
 
 if TYPE_CHECKING:
     from fakes.answer import Request, Serve
+
+_MOST_S = 1e10  # 300 years
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,11 @@ class Status(Fault, name="status", numbers=(15, 16, 17, 18, 19, 20, 21, 22, 23, 
     body: str | None = None
 
     def __post_init__(self) -> None:
-        if not 200 <= self.status <= 999:
-            raise ValueError(f"fault 'status': a final status is 200 to 999, not {self.status}")
+        final_status(self, self.status)
+        if abs(self.retry_after_date_s or 0) > _MOST_S:
+            raise ValueError(
+                f"fault 'status': retry_after_date_s is at most {_MOST_S:.0f} off, for dates to exist"
+            )
 
     def answer(self, request: Request, serve: Serve) -> Answer:
         """This status, and no file."""
@@ -80,6 +85,9 @@ class Retired(Fault, name="retired", numbers=(18, 21), group="status"):
     sunset: str = "Mon, 21 Sep 2026 00:00:00 GMT"
     retry_after: int | str | None = 900
 
+    def __post_init__(self) -> None:
+        final_status(self, self.status)
+
     def answer(self, request: Request, serve: Serve) -> Answer:
         """What ipfs.io and dweb.link say to every path request."""
         link = {"Link": '<https://gatewaychanges.ipfs.io/>; rel="sunset"'}
@@ -96,6 +104,9 @@ class Redirect(Fault, name="redirect", numbers=(14, 66, 67, 68), group="redirect
     status: int = 302
     headers: dict[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        final_status(self, self.status)
+
     def answer(self, request: Request, serve: Serve) -> Answer:
         """Location as given, and further headers (a Set-Cookie, say) as given."""
         del serve
@@ -109,6 +120,9 @@ class RedirectLoop(Fault, name="redirect-loop", numbers=(63, 64), group="redirec
 
     hops: int | None = None
     status: int = 302
+
+    def __post_init__(self) -> None:
+        final_status(self, self.status)
 
     def answer(self, request: Request, serve: Serve) -> Answer:
         """One hop more, counted in the query because a fake keeps no memory of its clients."""
@@ -131,6 +145,7 @@ class RedirectRing(Fault, name="redirect-ring", numbers=(65,), group="redirect")
     def __post_init__(self) -> None:
         if not self.hosts.split():
             raise ValueError("fault 'redirect-ring': hosts are names, with spaces between them")
+        final_status(self, self.status)
 
     def answer(self, request: Request, serve: Serve) -> Answer:
         """The same path at the next host; one that is none of the ring enters it at its first."""

@@ -35,6 +35,13 @@ def test_parts_are_as_they_were_sent(boundary: str | None) -> None:
     assert (third.name, third.filename, third.text()) == ("pinataOptions", None, '{"cidVersion": 1}')
 
 
+@pytest.mark.parametrize("name", ["100%25.bin", "a%20b", 'a"b', "a\nb", "a\rb", "%2522", "ä😀"])
+def test_a_name_is_as_it_was_sent(name: str) -> None:
+    """A percent is a percent; only what cannot stand between quotes is spelled otherwise (WHATWG HTML)."""
+    body, kind = encode_multipart_formdata([("file", (name, b"", "text/plain"))])
+    assert form(sent(body, kind))[0].filename == name
+
+
 @pytest.mark.parametrize("cut", [1, 20, 60, 200])
 def test_a_form_that_is_cut_off_is_none(cut: int) -> None:
     body, kind = encode_multipart_formdata(FIELDS, "x")
