@@ -89,11 +89,13 @@ class DigestError(VerificationError):
 class UnavailableError(FallbackError):
     """No source could serve the file; `reasons` gives each one's, in the order they were tried."""
 
-    def __init__(self, name: str, reasons: Iterable[tuple[str, str]]) -> None:
+    def __init__(
+        self, name: str, reasons: Iterable[tuple[str, str]], what: str = "could not be had from any source"
+    ) -> None:
         self.name = name
         self.reasons = tuple(reasons)
         lines = "".join(f"\n  {source}: {reason}" for source, reason in self.reasons)
-        super().__init__(f"{name} could not be had from any source:{lines or ' none is configured for it'}")
+        super().__init__(f"{name} {what}:{lines or ' none is configured for it'}")
 
 
 class PublishError(FallbackError):

@@ -79,7 +79,7 @@ def not_negative(fault: Fault, *fields: str, most: float = math.inf) -> None:
     for field in fields:
         value = getattr(fault, field)
         if not 0 <= value <= most:
-            bounds = "0 or more" if most == math.inf else f"0 to {most}"
+            bounds = "0 or more" if value < 0 else f"{most} at most"
             raise ValueError(f"fault {fault.name!r}: {field} is {bounds}, not {value}")
 
 

@@ -23,7 +23,9 @@ from fallback.events import (
     FileFailed,
     Listed,
     Progressed,
+    Published,
     Quarantined,
+    Uploading,
     Waiting,
     Warned,
     as_json,
@@ -116,8 +118,9 @@ def _line(event: Event) -> None:
         case Quarantined():
             click.echo(f"{event.model}/{event.path}: set aside as {event.kept}: {event.reason}", err=True)
         case Waiting():
+            what = f"{event.model}/{event.path}" if event.path else event.model
             click.echo(
-                f"{event.model}/{event.path}: waiting {event.seconds:.1f} s for {event.source}: {event.reason}",
+                f"{what}: waiting {event.seconds:.1f} s for {event.source}: {event.reason}",
                 err=True,
             )
         case _:
@@ -173,7 +176,10 @@ class Bars:
                 self._progress.update(self._tasks[key], completed=event.downloaded, total=event.total)
             case Waiting():
                 self._say(key, f"waiting {event.seconds:.0f} s for {event.source}: {event.reason}")
-            case CacheHit() | FileCompleted() | FileFailed():
+            case Uploading():
+                self._say(key, f"to {event.target}")
+                self._progress.update(self._tasks[key], completed=event.sent, total=event.total)
+            case CacheHit() | FileCompleted() | FileFailed() | Published():
                 if key in self._tasks:
                     self._progress.remove_task(self._tasks.pop(key))
                 if isinstance(event, FileCompleted):
@@ -184,7 +190,7 @@ class Bars:
     def _say(self, key: tuple[str, str], text: str, *, at: str = "") -> None:
         said = _Said(text, at, time.monotonic())
         if key not in self._tasks:
-            self._tasks[key] = self._progress.add_task(key[1], total=None, said=said)
+            self._tasks[key] = self._progress.add_task(key[1] or key[0], total=None, said=said)
         self._progress.update(self._tasks[key], said=said)
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fallback.cli import options, progress
+from fallback.events import Published
 from fallback.ipfs.unixfs import PROFILES
+
+if TYPE_CHECKING:
+    from fallback.events import Event, Observer
 
 
 @click.command()
@@ -66,20 +70,35 @@ def publish(
     _check(to, output=output, kubo_api=flags["kubo_api"], pinata_api=pinata_api)
     as_json, quiet = flags.pop("as_json"), flags.pop("quiet")
     settings = options.load(flags)
-    with progress.observer(as_json=as_json, quiet=quiet) as observer:
-        if output is not None:
-            made = publishing.write_car(models, output, settings=settings, observer=observer)
-        else:
-            where: Any = {"kubo": "kubo", "pinata": "pinata-v3" if pinata_api == "v3" else "pinata"}[to]
-            made = publishing.publish_models(models, to=where, settings=settings, observer=observer)
+    made: list[Published] = []
+    try:
+        with progress.observer(as_json=as_json, quiet=quiet) as observer:
+            told = _noting(made, observer)
+            if output is not None:
+                publishing.write_car(models, output, settings=settings, observer=told)
+            else:
+                where: Any = {"kubo": "kubo", "pinata": "pinata-v3" if pinata_api == "v3" else "pinata"}[to]
+                publishing.publish_models(models, to=where, settings=settings, observer=told)
+    finally:  # of several models, those that were published are told, whatever became of the next
+        for each in () if as_json else made:
+            click.echo(f"{each.model}  {each.cid}  {each.profile}")
+            for url in () if quiet else each.urls:
+                click.echo(f"    {url}", err=True)
     if as_json:
         return
-    for each in made:
-        click.echo(f"{each.model}  {each.cid}  {each.profile}")
-        for url in () if quiet else each.urls:
-            click.echo(f"    {url}", err=True)
     if output is not None and not quiet:
         click.echo(f"{output}: import it (`ipfs dag import`), or upload it; nothing was recorded", err=True)
+
+
+def _noting(made: list[Published], observer: Observer) -> Observer:
+    """An observer that keeps what was published, and passes everything on."""
+
+    def noted(event: Event) -> None:
+        if isinstance(event, Published):
+            made.append(event)
+        observer(event)
+
+    return noted
 
 
 def _check(to: str, **given: Any) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from fallback import durable
 from fallback import folder as folders
 from fallback.engine import load_manifest
-from fallback.errors import ConfigError, PublishError, storage
+from fallback.errors import ConfigError, PublishError, StorageError, UnavailableError, storage
 from fallback.events import Published, Uploading, Warned
 from fallback.ipfs.cid import Cid
 from fallback.ipfs.unixfs import PROFILES, V1_2025
@@ -107,6 +107,9 @@ def write_car(
     """
     settings = settings or Settings.load()
     chosen = _chosen(models, settings)
+    with storage(output):
+        if output.exists() and not output.is_file():  # a device would be replaced by a file of its name
+            raise StorageError(output, "is there, and is no file that could be replaced")
     packages = [
         Package.of(model, _files(_proven(model, settings), settings), V1_2025) for model in chosen.models
     ]
@@ -212,8 +215,11 @@ def _pinned(package: Package, target: Target, run: Run) -> Cid:
         run.note(source, outcome, started, None)
         return outcome
 
-    what = f"{package.model.name} at {target.name}"
-    pursue(run, [target], attempt, whom=(package.model.name, ""), what=what)
+    name = package.model.name
+    try:
+        pursue(run, [target], attempt, whom=(name, ""), what=name)
+    except UnavailableError as error:
+        raise UnavailableError(name, error.reasons, "could not be published") from None
     return found[0]
 
 

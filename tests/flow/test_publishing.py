@@ -67,7 +67,7 @@ MODELS: dict[str, Any] = {
         "type": "voice",
         "dir": "other",
         "huggingface": {"repo": "org/other", "repo_type": "model", "revision": "main", "path": ""},
-        "files": {"a b ä.bin": {"size": 300_000}},
+        "files": {"a b ä.bin": {"size": 300_000}, "100%25 'q'.bin": {"size": 10}},
     },
 }
 
@@ -224,6 +224,7 @@ def test_no_failure_leaves_a_record(world: World, settings: Settings, case: str)
         publish_models(["tiny"], to=to, settings=settings, observer=told.append)
     assert recorded(settings) == {}
     assert len(world.journal.select(server=server)) <= settings.hub_attempts
+    assert "any source" not in str(caught.value)
     said = str(caught.value) + json.dumps([as_json(event) for event in told])
     assert JWT not in said
 

@@ -23,9 +23,11 @@ from fallback.events import (
     FileCompleted,
     FileFailed,
     Progressed,
+    Published,
     Quarantined,
     RunEnded,
     RunStarted,
+    Uploading,
     Waiting,
     Warned,
 )
@@ -147,6 +149,21 @@ def test_bars_say_layer_source_size_and_rate(on_terminal: Callable[[], Terminal]
         assert all(word in shown for word in ("a[/b].onnx", "0.5/1.0 MB", "ipfs host:1"))
         bars(WAITING)
         assert "waiting 8 s for host:1: 429, asks to wait 7 s" in drawn(bars)
+
+
+def test_an_upload_has_a_bar_until_it_is_published(on_terminal: Callable[[], Terminal]) -> None:
+    """By the model's name, for it is no file that goes."""
+    on_terminal()
+    with progress.Bars() as bars:
+        bars(Uploading("whole", "", "pin:1", 1_500_000, 3_000_000, 1e6))
+        assert all(word in drawn(bars) for word in ("whole", "1.5/3.0 MB", "to pin:1"))
+        bars(Published("whole", "", "pin:1", "bafy", "unixfs-v1-2025", ()))
+        assert drawn(bars).strip() == ""
+
+
+def test_a_pause_of_a_model_is_said_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    tell([Waiting("whole", "", "pin:1", 1.0, "503")])
+    assert capsys.readouterr().err == "whole: waiting 1.0 s for pin:1: 503\n"
 
 
 def test_a_stall_is_shown_while_it_lasts_though_no_event_comes(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
@@ -11,6 +12,8 @@ from click.testing import CliRunner
 from fallback import manifest_from_dir
 from fallback.cli import exits
 from fallback.cli.main import cli
+from fallback.errors import StorageError, UnavailableError
+from fallback.events import Published
 from fallback.ipfs import car
 from fallback.ipfs.unixfs import V1_2025
 from fallback.publish import tree
@@ -65,6 +68,32 @@ def test_a_car_is_written_and_named(models: Path, tmp_path: Path) -> None:
     assert "nothing was recorded" in result.output
     with output.open("rb") as stream:
         assert cid in {str(block) for block, _ in car.read(stream)}
+
+
+def test_a_device_is_not_replaced_by_a_file(models: Path, tmp_path: Path) -> None:
+    """Whoever may write to /dev would have lost /dev/null."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    result = CliRunner().invoke(
+        cli, ["publish", "m", "--to", "car", "-o", str(pipe), "--models-dir", str(models)]
+    )
+    assert isinstance(result.exception, StorageError)
+    assert "no file" in str(result.exception)
+    assert pipe.is_fifo()
+
+
+def test_what_was_published_before_a_failure_is_told(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several models: the CIDs of those that are there already are not lost with the next one's failure."""
+
+    def half(*_: object, observer: Any, **__: object) -> None:
+        observer(Published("m", "", "k", "bafy", "unixfs-v1-2025", ("http://g/ipfs/bafy",)))
+        raise UnavailableError("n at k", [("k", "500")])
+
+    monkeypatch.setattr("fallback.publish.publishing.publish_models", half)
+    result = CliRunner().invoke(cli, ["publish", "--to", "kubo", "--models-dir", str(models)])
+    assert isinstance(result.exception, UnavailableError)
+    assert "m  bafy  unixfs-v1-2025" in result.output
+    assert "http://g/ipfs/bafy" in result.output
 
 
 def test_as_json(models: Path, tmp_path: Path) -> None:
