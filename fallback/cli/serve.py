@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from fallback.cli import options
+from fallback.cli import options, progress
 from fallback.errors import SettingsError
 
 
@@ -31,4 +31,8 @@ def serve(**flags: Any) -> None:
         from fallback.server.serving import serve as serve_until_stopped  # noqa: PLC0415 - needs the extra
     except ModuleNotFoundError as error:
         raise SettingsError(f"{error.name} is not installed: pip install 'fallback[serve]'") from None
+    from fallback.switch import finish_upgrades  # noqa: PLC0415 - `--help` needs none of it
+
+    with progress.observer(as_json=False, quiet=True) as observer:
+        finish_upgrades(settings, observer)
     serve_until_stopped(settings, click.echo)

@@ -251,3 +251,21 @@ def test_verify(world: World, run: Run, wrong: bool) -> None:  # noqa: FBT001  #
     run("hf", "download", "org/tiny")
     done = run("hf", "cache", "verify", "org/tiny", "--fail-on-missing-files", code=None)
     assert (done.returncode != 0) is wrong, done.stdout + done.stderr
+
+
+def test_a_newer_commit_and_the_one_before(world: World, script: Script, tmp_path: Path) -> None:
+    """What `world.push` makes is a commit to the real client: both snapshots are right, each by its own name."""
+    first = world.catalogue.models["tiny"].repo
+    assert first is not None
+    pushed = world.push("org/tiny", {"config.json": 31, LARGE: 70_000})
+    code = f"""
+told = [snapshot_download("org/tiny", token={TOKEN!r}, revision=revision) for revision in sys.argv[1:]]
+told += [[commit.commit_id for commit in HfApi().list_repo_commits("org/tiny")]]
+"""
+    new, old, history = script(code, "main", first.commit)
+    assert files_below(tmp_path / new) == {
+        path: bytes(file.blob.view()) for path, file in pushed.files.items()
+    }
+    assert files_below(tmp_path / old) == bytes_of(world, "tiny")
+    assert new.endswith(f"/snapshots/{pushed.commit}")
+    assert history == [pushed.commit, first.commit]
