@@ -17,6 +17,9 @@ PIECE = (
     512 * 1024
 )  # bytes a write: large enough to keep the event loop out of the way, small enough to notice a client that left
 
+INVERTED = bytes(255 - value for value in range(256))
+"""Every bit of every byte, for `bytes.translate`."""
+
 
 @dataclass(frozen=True)
 class Pause:
@@ -116,8 +119,7 @@ def mapped(steps: Steps, change: Callable[[bytes], bytes]) -> Iterator[Step]:
 
 def inverted(steps: Steps) -> Iterator[Step]:
     """The same steps with every bit of every byte inverted: bytes of another file, whatever range was asked for."""
-    table = bytes(255 - value for value in range(256))
-    return mapped(steps, lambda data: data.translate(table))
+    return mapped(steps, lambda data: data.translate(INVERTED))
 
 
 def slowly(steps: Steps, rate: float, offset: int = 0, stop: int | None = None) -> Iterator[Step]:

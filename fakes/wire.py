@@ -179,7 +179,7 @@ class Wire:
         sock = self._connection.transport.get_extra_info("socket")
         with contextlib.suppress(TimeoutError, OSError):
             async with asyncio.timeout(_FLUSH_S):
-                while _unacknowledged(sock) and not self.gone:  # noqa: ASYNC110  # the kernel sets no Event for this
+                while not self.gone and _unacknowledged(sock):  # noqa: ASYNC110  # the kernel sets no Event for this
                     await asyncio.sleep(0.002)
         self._connection.reset()
         self.finish(keep_alive=False)

@@ -151,11 +151,20 @@ def _synced(
     with running(settings, in_order(settings), observer, stop, types=types, rehash=rehash) as (run, state):
         if chosen.total_bytes > settings.warn_total_bytes:
             run.emit(Warned(f"the manifest holds {chosen.total_bytes / 1e9:.1f} GB"))
+        _remember(chosen, state, run.clock.now())
         wanted = list(_wanted(chosen, state))
         run.observe(Keeper(state, wanted, run.clock.now))
         summary = obtain(wanted, run)
         _after(settings, run, state, [Wanted(model, file) for model, file in manifest.files()])
     return unless_storage(summary, settings.models_dir)
+
+
+def _remember(manifest: Manifest, state: State, now: float) -> None:
+    """What was published is in the manifest as well: a table of CIDs that was lost has them again."""
+    for model in manifest.models:
+        published = model.ipfs if model.published_at else None
+        if published and not published.path and state.cids.newest(model.name, model.type) is None:
+            state.cids.add(published.cid, model.name, model.type, now=now)
 
 
 def fetch(

@@ -87,7 +87,7 @@ class GoodStart(Fault, name="good-start", numbers=(109,), group="hostile"):
 
         def bend(start: int, data: bytes) -> bytes:
             right = max(0, self.good - start)
-            return data[:right] + bytes(255 - byte for byte in data[right:])
+            return data[:right] + data[right:].translate(steps.INVERTED)
 
         return _bent(serve(request), bend)
 

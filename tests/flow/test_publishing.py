@@ -43,7 +43,7 @@ from fallback.ipfs.cid import Cid
 from fallback.ipfs.unixfs import KUBO_CID_V1, V0_2015, V1_2025
 from fallback.publish import tree
 from fallback.publish.package import Package
-from fallback.state import State
+from fallback.state import FILE_NAME, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -251,6 +251,17 @@ def test_a_cid_of_another_known_profile_is_recorded_as_that(world: World, settin
     assert (made.cid, made.profile) == (cid, V0_2015.name)
     assert any("unixfs-v0-2015" in event.message for event in told if isinstance(event, Warned))
     assert load_manifest(settings).models[0].ipfs is not None
+
+
+def test_a_lost_database_has_the_published_cids_again(world: World, settings: Settings) -> None:
+    """From the manifest, without a request: every file is here."""
+    publish_models(["tiny"], to="kubo", settings=settings)
+    before = recorded(settings)
+    (settings.state_path / FILE_NAME).write_bytes(b"no database, but long enough to be one" * 100)
+    world.journal.clear()
+    assert sync(settings=settings).ok
+    assert not world.journal.entries()
+    assert recorded(settings) == before
 
 
 def test_what_is_not_here_or_not_right_is_not_published(world: World, settings: Settings) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -15,6 +17,7 @@ from fakes.world import World
 from fallback.ipfs import building, car
 from fallback.ipfs.cid import RAW, Cid
 from fallback.ipfs.unixfs import KUBO_CID_V1, V0_2015, V1_2025
+from tests.flow.told import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -212,6 +215,19 @@ def test_kubo_fails_in_many_ways(world: World) -> None:
         answer = failing(where)
         assert answer.status_code == 200
         assert "Stats" not in lines(answer)[-1]
+
+
+def test_a_client_that_leaves_in_its_upload_is_no_error_of_the_fake(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is left to reset, and nothing to say on stderr."""
+    with World({"m": {"files": {"f": {"size": 1}}}}) as world:
+        parts = urlsplit(world.pinata)
+        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=5) as sock:
+            sock.sendall(
+                b"POST /pinning/pinFileToIPFS HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\nhalf"
+            )
+            until(lambda: len(world.journal.entries()) == 1)
+        until(lambda: world.journal.entries()[0].ended == "client-closed")
+    assert not caplog.records
 
 
 def test_an_upload_is_cut(world: World) -> None:
