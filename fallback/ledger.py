@@ -89,9 +89,9 @@ class Ledger:
 
     def writer(self, start: int, stop: int) -> str | None:
         """The source of the one response that wrote all of these bytes; None if several did, or none is known."""
-        over = [each for each in self.responses if (each.start, each.stop) == (start, stop)]
+        over = [each for each in self.responses if each.stop and each.start < stop and start < each.stop]
         if over:
-            return over[-1].source
+            return over[-1].source if (over[-1].start, over[-1].stop) == (start, stop) else None
         appended = [each for each in self.responses if each.stop is None]
         ends = [after.start for after in appended[1:]] + [sys.maxsize]
         wrote = [each for each, end in zip(appended, ends, strict=False) if each.start < stop and start < end]

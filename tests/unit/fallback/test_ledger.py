@@ -117,3 +117,13 @@ def test_a_ledger_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     assert ledger.etag("dweb.link")[0] == '"a"'
     ledger.remove()
     assert Ledger.read(ledger.path).responses == ()
+
+
+def test_who_wrote_a_chunk_is_known_or_nobody(path: Path) -> None:
+    """A chunk that two wrote is nobody's; one that was written over is its last writer's, and no other's end moves."""
+    ledger = written(path, Response(0, "ipfs", "a"), Response(25, "ipfs", "b"))
+    assert [ledger.writer(at, at + 10) for at in (0, 10, 20, 30)] == ["a", "a", None, "b"]
+    ledger.add(Response(10, "ipfs", "c", stop=20))
+    ledger.add(Response(10, "huggingface", "d", stop=20))
+    assert [ledger.writer(at, at + 10) for at in (0, 10, 20, 30)] == ["a", "d", None, "b"]
+    assert [ledger.writer(*part) for part in ((12, 18), (5, 15), (15, 25))] == [None, None, None]

@@ -178,6 +178,13 @@ def test_a_source_banned_in_an_earlier_run_may_have_been_mended() -> None:
     assert [source for source, _ in world.asked] == ["a", "c", "b"]
 
 
+def test_of_several_that_are_banned_the_first_is_asked_first() -> None:
+    world = World(lambda source: Delivered("right") if source == "c" else NotHere("404"))
+    world.health = {source: Health(bans={SHA: 2000.0}) for source in ATTEMPTS}
+    assert world.run() == "c"
+    assert [source for source, _ in world.asked] == ["a", "b", "c"]
+
+
 def test_retired_is_never_asked_again() -> None:
     world = World(scripted([]))
     world.health = {"a": Health(retired=True, reason="sunset")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,10 @@ import pytest
 from fallback import Settings, proofs
 from fallback.errors import StoppedError
 from fallback.health import Health
+from fallback.ipfs import building
 from fallback.ipfs.cid import DAG_PB, Cid
-from fallback.manifest import File, Model
+from fallback.ipfs.unixfs import V1_2025
+from fallback.manifest import File, IpfsRef, Model
 from fallback.outcome import Failed, Interrupted
 from fallback.run import running
 from fallback.sources import Wanted, in_order
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fallback.run import Run
+    from fallback.sources import IpfsGateway
 
 GATEWAY = "127.0.0.1:9"
 BEFORE = Health(failures=1)
@@ -67,3 +71,30 @@ def test_a_gateway_that_fails_is_asked_once_and_the_file_has_no_list(
     run.health[GATEWAY] = replace(BEFORE, cooling_until=run.clock.now() + 60)
     assert proofs.chunks_of(WANTED, run) == ()
     assert len(asked) == 1, "one that is known to be down is not asked"
+
+
+def test_a_gateway_without_one_block_is_not_asked_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder's block, then the file's: two requests of the one that has them, and one of the other."""
+    blocks: dict[Cid, bytes] = {}
+    data = bytes(range(256)) * 12_000
+    built = building.file(io.BytesIO(data), V1_2025, blocks.__setitem__)
+    root = building.directory({"a": built}, V1_2025, blocks.__setitem__).cid
+    file = replace(FILE, size=len(data), cid=None)
+    wanted = Wanted(Model("m", "stt", "m", (file,), ipfs=IpfsRef(str(root))), file)
+    asked: list[str] = []
+
+    def second_has_it(source: IpfsGateway, cid: Cid, _run: Run) -> bytes:
+        asked.append(source.name)
+        if source.name.endswith(":8"):
+            raise Failed(Interrupted("cut"))
+        return blocks[cid]
+
+    monkeypatch.setattr(proofs, "_asked", second_has_it)
+    settings = Settings(models_dir=tmp_path, gateways=("http://127.0.0.1:8", "http://127.0.0.1:9"))
+    with running(settings, in_order(settings), None, None, types={}) as (run, _):
+        chunks = proofs.chunks_of(wanted, run)
+    assert all(chunk.is_of(data[chunk.start : chunk.stop]) for chunk in chunks)
+    assert len(chunks) == 3
+    assert asked == ["127.0.0.1:8", "127.0.0.1:9", "127.0.0.1:9"]
