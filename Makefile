@@ -61,7 +61,8 @@ fix: $(READY) ## let ruff mend what it can
 check: lint ## lint, and the tests that keep the house in order: layers, exports, documents
 	$(BIN)/python -m pytest -q tests/unit/test_layers.py tests/unit/test_exports.py tests/unit/test_docs.py
 
-bench: $(READY) ## this engine against curl -Z and a requests loop, as ratios
+bench: $(READY) ## this engine against what people use instead, as ratios: tables, JSON, charts (half an hour)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m bench
 
 clean: ## remove the .venv and all caches

@@ -1,138 +1,231 @@
-"""Who is measured: this engine, `curl -Z`, and a loop of requests, each as a whole process.
+"""Who is measured: this engine, and what a user would pick instead, each as whole processes at its best setting.
 
-What the others do not do is part of the comparison: neither verifies a byte, neither survives a crash with the final
-names intact. Warm, curl asks the server what is missing (`-C -`: 13 requests), and the loop believes any file that is
-there. For a second source, curl is run again for the files that are missing, as a shell script would.
+What the others do not do is part of the comparison: those that prove no byte are followed by `openssl`, whose time
+counts and is shown apart. A program with no notion of several sources is run once for each, for the files that are not
+there yet, as a shell script would. Exclusions: nothing is measured here (`process`), nothing judged (`report`).
 """
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
+import shutil
 import sys
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING
+
+from bench.job import JOBS
+from bench.process import Measured, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
-JOBS = 4
-LOOP = Path(__file__).with_name("requests_loop.py")
+    from bench.job import Job
 
-
-@dataclass(frozen=True)
-class Job:
-    """13 files to have in `folder`, from `gateways` in this order; nothing is at `hub` that need be asked for."""
-
-    manifest: Mapping[str, Any]
-    manifest_path: Path
-    folder: Path
-    gateways: Sequence[str]
-    hub: str
-
-    def urls(self, gateway: str) -> dict[str, str]:
-        """Each file's URL at a gateway, by its path below the folder."""
-        return {
-            f"{model['dir']}/{path}": f"{gateway}/ipfs/{model['ipfs']['cid']}/{quote(path)}"
-            for model in self.manifest.values()
-            for path in model["files"]
-        }
+PROGRAMS = Path(__file__).with_name("programs")
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A process from its start to its end: wall and processor seconds, and its peak of resident memory."""
+class Client:
+    """A program and how it is told of a job. `proves`: it holds every byte against the manifest's SHA-256 itself.
 
-    seconds: float
-    cpu_seconds: float
-    peak_rss_bytes: int
-    code: int
-
-
-def run(command: Sequence[str], log: Path) -> Measured:
-    """Run one process and measure it; its output goes to `log`.
-
-    The kernel starts a child's peak at ours (exec keeps the high-water mark), so that what is below about 30 MB, such
-    as curl's, reads as that.
+    `needs` is the command or the Python module without which it cannot be measured. `moves`: it has the files at the end.
     """
-    with log.open("ab") as out:
-        started = time.perf_counter()
-        process = subprocess.Popen(
-            command, env=_environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)  # wait4 took it from under subprocess
-    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes there, KiB here
-    return Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit, process.returncode)
+
+    name: str
+    run: Callable[[Job, Path], Measured]
+    proves: bool = False
+    needs: str = ""
+    moves: bool = True
+
+    def is_here(self) -> bool:
+        """Whether its program is on this machine."""
+        return not self.needs or shutil.which(self.needs) is not None or find_spec(self.needs) is not None
 
 
-def engine(job: Job, log: Path) -> Measured:
-    """`fallback sync`: verifies every byte, fsyncs every file."""
-    command = [sys.executable, "-m", "fallback", "sync", "--quiet", "--jobs", str(JOBS)]
-    command += ["--manifest", str(job.manifest_path), "--models-dir", str(job.folder)]
-    command += ["--hf-endpoint", job.hub]
-    for gateway in job.gateways:
-        command += ["--gateway", gateway]
-    return run(command, log)
+def engine(*words: str) -> Callable[[Job, Path], Measured]:
+    """`fallback sync`, or another command of it: proves every byte, fsyncs every file."""
+
+    def client(job: Job, log: Path) -> Measured:
+        return run(_engine(job, *(words or ("sync", "--quiet"))), log)
+
+    return client
+
+
+def engine_killed(job: Job, log: Path) -> Measured:
+    """Killed when half of it is there, then run again."""
+    command = _engine(job, "sync", "--quiet")
+    return run(command, log, job.is_half_there).then(run(command, log))
+
+
+def in_process(job: Job, log: Path) -> Measured:
+    """`fallback.sync()` in a process that has run it before: only the second call counts."""
+    told = job.beside("seconds")
+    measured = _program("warm_call.py", log, str(told), str(job.manifest_path), str(job.folder))
+    seconds, cpu_seconds = map(float, told.read_text().split())
+    return Measured(seconds, cpu_seconds, measured.peak_rss_bytes, measured.code)
 
 
 def curl(job: Job, log: Path) -> Measured:
-    """`curl -Z --parallel-max 4`, once a source, for the files that are not there."""
-    passes: list[Measured] = []
-    for number, gateway in enumerate(job.gateways):
-        urls = job.urls(gateway)
-        wanted = [path for path in urls if number == 0 or not (job.folder / path).exists()]
-        if not wanted:
-            break
-        command = [
-            "curl",
-            "-Z",
-            "--parallel-max",
-            str(JOBS),
-            "--no-progress-meter",
-            "-f",
-            "-L",
-            "--create-dirs",
-            "-C",
-            "-",
-        ]
-        for path in wanted:
-            command += ["-o", str(job.folder / path), urls[path]]
-        passes.append(run(command, log))
-    return Measured(
-        sum(one.seconds for one in passes),
-        sum(one.cpu_seconds for one in passes),
-        max(one.peak_rss_bytes for one in passes),
-        # 22 is any HTTP error, also the 416 that a whole file gets from -C -; what is missing shows on the disk.
-        0 if passes[-1].code == 22 else passes[-1].code,
+    """One file after the other in one process, its connection kept."""
+    return _by_source(job, log, ["curl"])
+
+
+def curl_parallel(job: Job, log: Path) -> Measured:
+    """`curl -Z`: as many at once as the engine."""
+    return _by_source(job, log, ["curl", "-Z", "--parallel-max", str(JOBS)])
+
+
+def curl_killed(job: Job, log: Path) -> Measured:
+    """Killed when half of it is there, then run again with `-C -`."""
+    words = ["curl", "-Z", "--parallel-max", str(JOBS), "-C", "-"]
+    return run(_curl(job, words), log, job.is_half_there).then(_by_source(job, log, words))
+
+
+def curl_fsynced(job: Job, log: Path) -> Measured:
+    """`curl -Z`, then `openssl` on two cores, then fsync of every file: what the engine does, by hand."""
+    return _proven_by_openssl(job, log, curl_parallel(job, log), sync=True)
+
+
+def aria2c(job: Job, log: Path) -> Measured:
+    """Checksums are in its list of files; of several sources it uses all at once."""
+    return run(_aria2c(job), log)
+
+
+def aria2c_killed(job: Job, log: Path) -> Measured:
+    """Killed when half of it is there, then run again with `-c`."""
+    return run(_aria2c(job), log, job.is_half_there).then(run(_aria2c(job), log))
+
+
+def wget(job: Job, log: Path) -> Measured:
+    """By `xargs`, as many at once as the engine."""
+    pairs = job.beside("wget.txt")
+    for path in job.sizes():
+        path.parent.mkdir(parents=True, exist_ok=True)
+    pairs.write_text("".join(f"{path}\n{url}\n" for path, url in job.urls(job.gateways[0]).items()))
+    return run(["xargs", "-a", str(pairs), "-P", str(JOBS), "-n", "2", "wget", "-q", "--no-proxy", "-O"], log)
+
+
+def hub_client(job: Job, log: Path) -> Measured:
+    """`snapshot_download` of each repository from the Hub, into the models folder."""
+    return _program("snapshot.py", log, str(job.manifest_path), str(job.folder), job.hub, str(JOBS))
+
+
+def _of_urls(program: str) -> Callable[[Job, Path], Measured]:
+    """A Python program of ours that is told of URLs and digests by a JSON file."""
+
+    def client(job: Job, log: Path) -> Measured:
+        proofs = job.sha256()
+        files = {str(path): {"urls": urls, "sha256": proofs[path]} for path, urls in job.sources().items()}
+        listed = job.beside("files.json")
+        listed.write_text(json.dumps(files))
+        return _program(program, log, str(listed))
+
+    return client
+
+
+def openssl(job: Job, log: Path) -> Measured:
+    """What proving the files costs another program: SHA-256 of each, on two cores, held against the manifest."""
+    return _proven_by_openssl(job, log, Measured(0, 0, 0, 0))
+
+
+def bare_python(_job: Job, log: Path) -> Measured:
+    """The least that a command line in Python with a database costs."""
+    return run([sys.executable, "-c", "import click, sqlite3"], log)
+
+
+CLIENTS = {
+    client.name: client
+    for client in (
+        Client("fallback", engine(), proves=True),
+        Client("fallback verify", engine("verify"), proves=True),
+        Client("fallback in process", in_process, proves=True),
+        Client("fallback killed", engine_killed, proves=True),
+        Client("curl", curl, needs="curl"),
+        Client("curl -Z", curl_parallel, needs="curl"),
+        Client("curl -Z + fsync", curl_fsynced, proves=True, needs="curl"),
+        Client("curl -Z killed", curl_killed, needs="curl"),
+        Client("aria2c", aria2c, proves=True, needs="aria2c"),
+        Client("aria2c killed", aria2c_killed, proves=True, needs="aria2c"),
+        Client("wget", wget, needs="wget"),
+        Client("huggingface_hub", hub_client, needs="huggingface_hub"),
+        Client("pooch", _of_urls("pooch_loop.py"), proves=True, needs="pooch"),
+        Client("pypdl", _of_urls("pypdl_tasks.py"), needs="pypdl"),
+        Client("requests loop", _of_urls("requests_loop.py")),
+        Client("openssl -P2", openssl, proves=True, needs="openssl"),
+        Client("python3 -c import", bare_python, proves=True, moves=False),
     )
-
-
-def requests_loop(job: Job, log: Path) -> Measured:
-    """The loop of `requests_loop.py`, in a process of its own."""
-    listed = [job.urls(gateway) for gateway in job.gateways]
-    files = {path: [urls[path] for urls in listed] for path in listed[0]}
-    path = job.folder.with_name("loop.json")
-    path.write_text(json.dumps(files))
-    return run([sys.executable, str(LOOP), str(path), str(job.folder)], log)
-
-
-CLIENTS: dict[str, Callable[[Job, Path], Measured]] = {
-    "fallback": engine,
-    "curl -Z": curl,
-    "requests loop": requests_loop,
 }
 
 
-def _environment() -> dict[str, str]:
-    """No setting of the user's, and no proxy: all is on loopback."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("FALLBACK_", "HF_")) and not name.lower().endswith("_proxy")
-    }
+def prove(client: Client, job: Job, log: Path, measured: Measured) -> Measured:
+    """The same, with the proof behind it that the client lacks."""
+    return measured if client.proves else _proven_by_openssl(job, log, measured)
+
+
+def _proven_by_openssl(job: Job, log: Path, measured: Measured, *, sync: bool = False) -> Measured:
+    listed, sums = job.beside("paths.txt"), job.beside("sums.txt")
+    wanted = job.sha256()
+    listed.write_bytes(b"".join(str(path).encode() + b"\0" for path in wanted))
+    sums.unlink(missing_ok=True)
+    # Few files a call where they are large, so that both cores are at work; many where starting would cost most.
+    at_once = str(max(1, len(wanted) // 100))
+    digest = ["xargs", "-0", "-a", str(listed), "-P", "2", "-n", at_once, "openssl", "dgst", "-sha256", "-r"]
+    proof = run(digest, sums)
+    if sync:
+        proof = proof.then(run(["xargs", "-0", "-a", str(listed), "sync"], log))
+    seen = {line[66:]: line[:64] for line in sums.read_text().splitlines()}  # "hex *path"
+    if seen != {str(path): sha256 for path, sha256 in wanted.items()}:
+        raise RuntimeError(f"{len(wanted)} files, and openssl does not find them right")
+    return measured.verified(proof)
+
+
+def _engine(job: Job, *words: str) -> list[str]:
+    command = [sys.executable, "-m", "fallback", *words]
+    command += ["--manifest", str(job.manifest_path), "--models-dir", str(job.folder)]
+    if words[0] == "sync":
+        command += ["--jobs", str(JOBS), "--hf-endpoint", job.hub]
+        for gateway in job.gateways:
+            command += ["--gateway", gateway]
+    return command
+
+
+def _by_source(job: Job, log: Path, words: list[str]) -> Measured:
+    """Curl once a source, for the files that are not there."""
+    measured: Measured | None = None
+    for number in range(len(job.gateways)):
+        if number and all(path.exists() for path in job.sizes()):
+            break
+        one = run(_curl(job, words, number), log)
+        measured = one if measured is None else measured.then(one)
+    assert measured is not None, "there is a source"
+    # 22 is any HTTP error, also the 416 that a whole file gets from -C -; what is missing shows on the disk.
+    return replace(measured, code=0) if measured.code == 22 else measured
+
+
+def _curl(job: Job, words: list[str], number: int = 0) -> list[str]:
+    patience = ["--speed-limit", "1", "--speed-time", str(max(1, round(job.patience_s)))]
+    command = [*words, "--no-progress-meter", "--noproxy", "*", "-f", "-L", "--create-dirs", *patience]
+    config = job.beside("curl.txt")
+    urls = job.urls(job.gateways[number])
+    wanted = urls if "-C" in words else {path: url for path, url in urls.items() if not path.exists()}
+    # From a file: ten thousand URLs are no command line.
+    config.write_text("".join(f'url = "{url}"\noutput = "{path}"\n' for path, url in wanted.items()))
+    return [*command, "-K", str(config)]
+
+
+def _aria2c(job: Job) -> list[str]:
+    listed, proofs = job.beside("aria2.txt"), job.sha256()
+    lines = []
+    for path, urls in job.sources().items():
+        lines += ["\t".join(urls), f"  dir={path.parent}", f"  out={path.name}"]
+        lines += [f"  checksum=sha-256={proofs[path]}"]
+    listed.write_text("\n".join(lines) + "\n")
+    command = ["aria2c", "-i", str(listed), "-j", str(JOBS), "-c", "--file-allocation=none", "-k", "1M"]
+    command += [f"--{name}={round(job.patience_s)}" for name in ("connect-timeout", "timeout")]
+    return [*command, "--console-log-level=error", "--summary-interval=0", "--no-conf", "--max-tries=3"]
+
+
+def _program(name: str, log: Path, *arguments: str) -> Measured:
+    return run([sys.executable, str(PROGRAMS / name), *arguments], log)

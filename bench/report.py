@@ -1,61 +1,93 @@
-"""Medians, ratios and the machine they are of; a table for people, JSON for machines."""
+"""Medians, ratios and goals of what was measured; a table for people, JSON for machines, a comparison with an earlier one.
+
+Exclusions: pictures are `charts`', the machine's description is `machine`'s.
+"""
 
 from __future__ import annotations
 
 import json
-import os
-import platform
-import shutil
 import statistics
-import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
-    from bench.clients import Measured
+    from bench.goals import Reached
+    from bench.process import Measured
 
-OURS = "fallback"
+Row = dict[str, Any]
+Figures = dict[str, dict[str, Row]]
+"""By scenario, then by entry; the first entry of a scenario is the engine."""
 
-Measurements = dict[str, dict[str, "list[Measured]"]]
-"""By scenario, then by client: one for each repeat."""
+
+def rows(measured: Mapping[str, Sequence[Measured]], total_bytes: int) -> dict[str, Row]:
+    """Medians of one scenario's entries; a ratio below 1 means that the engine, who is first, took less time.
+
+    `ours_over_theirs` counts the proof of the bytes that a client needs another program for, `ours_over_bare` does not.
+    """
+    ours = statistics.median(one.seconds for one in next(iter(measured.values())))
+    return {name: _row(runs, ours, total_bytes) for name, runs in measured.items()}
 
 
-def summary(measured: Measurements, total_bytes: int) -> dict[str, dict[str, dict[str, Any]]]:
-    """Medians by scenario and client; `ours_over_theirs` below 1 means that the engine took less time."""
+def _row(runs: Sequence[Measured], ours: float, total_bytes: int) -> Row:
+    seconds = [run.seconds for run in runs]
+    median = statistics.median(seconds)
+    bare = statistics.median(run.seconds - run.verify_seconds for run in runs)
     return {
-        scenario: {client: _row(runs, clients[OURS], total_bytes) for client, runs in clients.items()}
-        for scenario, clients in measured.items()
-    }
-
-
-def _row(runs: Sequence[Measured], ours: Sequence[Measured], total_bytes: int) -> dict[str, Any]:
-    seconds = statistics.median(run.seconds for run in runs)
-    return {
-        "seconds": round(seconds, 4),
-        "seconds_each": [round(run.seconds, 4) for run in runs],
-        "ours_over_theirs": round(statistics.median(run.seconds for run in ours) / seconds, 3),
-        "mb_per_s": round(total_bytes / 1e6 / seconds, 1),
+        "seconds": round(median, 4),
+        "seconds_each": [round(each, 4) for each in seconds],
+        "verify_seconds": round(statistics.median(run.verify_seconds for run in runs), 4),
+        "bare_seconds": round(bare, 4),
+        "ours_over_theirs": round(ours / median, 3),
+        "ours_over_bare": round(ours / bare, 3) if bare > 0 else None,
         "cpu_seconds": round(statistics.median(run.cpu_seconds for run in runs), 4),
         "peak_rss_mb": round(max(run.peak_rss_bytes for run in runs) / 1e6, 1),
+        "bytes": total_bytes,
+        "wire_bytes": round(statistics.median(run.wire_bytes for run in runs)),
+        "requests": round(statistics.median(run.requests for run in runs)),
     }
 
 
-def table(rows: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
-    """Fixed columns, one line for each client of each scenario."""
-    names = f"{'scenario':<10} {'client':<14} {'seconds':>8} {'min':>7} {'max':>7} {'MB/s':>7} {'cpu s':>7} "
-    lines = [f"{names}{'peak MB':>8} {'ours/theirs':>12}"]
-    for scenario, clients in rows.items():
-        for client, row in clients.items():
-            each = row["seconds_each"]
-            ratio = "-" if client == OURS else f"{row['ours_over_theirs']:.2f}"
-            # A warm run moves no bytes: there a rate would be a fiction.
-            rate = "-" if scenario == "warm" else f"{row['mb_per_s']:.0f}"
-            lines.append(
-                f"{scenario:<10} {client:<14} {row['seconds']:>8.3f} {min(each):>7.3f} {max(each):>7.3f} {rate:>7} "
-                f"{row['cpu_seconds']:>7.2f} {row['peak_rss_mb']:>8.1f} {ratio:>12}"
-            )
+def table(scenario: str, what: str, entries: Mapping[str, Row]) -> str:
+    """Fixed columns, a line an entry; `verify` is the part of the wall time that another program proved bytes in."""
+    columns = f"{'wall s':>8}{'min':>8}{'max':>8}{'verify':>8}{'cpu s':>8}{'peak MB':>9}{'wire MB':>9}{'requests':>9}"
+    lines = [f"{scenario}: {what}", f"  {'':<24}{columns}{'ours/theirs':>12}{'/bare':>7}"]
+    for number, (name, row) in enumerate(entries.items()):
+        each = row["seconds_each"]
+        ratios = "-" if number == 0 else f"{row['ours_over_theirs']:.2f}"
+        bare = (
+            f"{row['ours_over_bare']:.2f}"
+            if number and row["verify_seconds"] and row["ours_over_bare"]
+            else ""
+        )
+        verify = f"{row['verify_seconds']:.3f}" if row["verify_seconds"] else "-"
+        lines.append(
+            f"  {name:<24}{row['seconds']:>8.3f}{min(each):>8.3f}{max(each):>8.3f}{verify:>8}{row['cpu_seconds']:>8.2f}"
+            f"{row['peak_rss_mb']:>9.1f}{row['wire_bytes'] / 1e6:>9.1f}{row['requests']:>9}{ratios:>12}{bare:>7}"
+        )
+    return "\n".join(lines)
+
+
+def goal_table(reached: Iterable[Reached]) -> str:
+    """Each goal beside what was measured; goals whose scenarios were left out are not told of."""
+    lines = [f"{'goal':<74}{'at most':>9}{'measured':>10}"]
+    lines += [
+        f"{one.what:<74}{one.most:>9.4g}{one.value:>10.4g}{'' if one.value <= one.most else '   short of it'}"
+        for one in reached
+    ]
+    return "\n".join(lines)
+
+
+def against(baseline: Figures, figures: Figures) -> str:
+    """What the ratios of an earlier run have become: only ratios may be compared between machines."""
+    lines = [f"{'scenario':<34}{'ours / …':<26}{'then':>8}{'now':>8}{'now/then':>10}"]
+    for scenario, entries in figures.items():
+        for name, row in list(entries.items())[1:]:
+            then = baseline.get(scenario, {}).get(name)
+            if then is not None:
+                was, now = then["ours_over_theirs"], row["ours_over_theirs"]
+                lines.append(f"{scenario:<34}{name:<26}{was:>8.2f}{now:>8.2f}{now / was:>10.2f}")
     return "\n".join(lines)
 
 
@@ -63,41 +95,3 @@ def write(path: Path, document: Mapping[str, Any]) -> None:
     """As JSON; makes the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=2) + "\n")
-
-
-def machine(folder: Path) -> dict[str, Any]:
-    """What the figures are of: processor, memory, versions, and the file system of the models folder."""
-    return {
-        "system": platform.platform(),
-        "cpu": _first("/proc/cpuinfo", "model name") or platform.processor(),
-        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "memory": _first("/proc/meminfo", "MemTotal"),
-        "python": platform.python_version(),
-        "curl": _curl(),
-        "folder": str(folder),
-        "file_system": _file_system(folder),
-    }
-
-
-def _first(path: str, key: str) -> str | None:
-    try:
-        lines = Path(path).read_text().splitlines()
-    except OSError:  # not Linux
-        return None
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), None)
-
-
-def _curl() -> str | None:
-    if shutil.which("curl") is None:
-        return None
-    told = subprocess.run(["curl", "--version"], capture_output=True, text=True, check=True)
-    return told.stdout.splitlines()[0]
-
-
-def _file_system(folder: Path) -> str | None:
-    try:
-        mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
-    except OSError:  # not Linux
-        return None
-    held = [mount for mount in mounts if folder.resolve().is_relative_to(mount[1])]
-    return max(held, key=lambda mount: len(mount[1]))[2] if held else None

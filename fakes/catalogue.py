@@ -121,6 +121,18 @@ def builtin_manifest() -> dict[str, Any]:
     return manifest
 
 
+def targets(manifest: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Every file's entry in the manifest, by its path below the models folder."""
+    return {
+        f"{model['dir']}/{path}": file for model in manifest.values() for path, file in model["files"].items()
+    }
+
+
+def total_bytes(manifest: Mapping[str, Any]) -> int:
+    """The sum of all sizes."""
+    return sum(file["size"] for file in targets(manifest).values())
+
+
 def _repo(entry: Mapping[str, Any] | None) -> Repo | None:
     if entry is None:
         return None

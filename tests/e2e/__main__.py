@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fakes.apart import WorldApart
 from tests.e2e import acts, holding, publishing, report
 from tests.e2e.stage import Stage
-from tests.e2e.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     numbers = sorted(set(options.act)) or range(1, len(ACTS) + 1)
     started = time.monotonic()
-    with World(options.size) as world, tempfile.TemporaryDirectory(prefix="fallback-e2e-") as folder:
+    with WorldApart(options.size) as world, tempfile.TemporaryDirectory(prefix="fallback-e2e-") as folder:
         results = [_play(number, Stage(world, Path(folder))) for number in numbers]
     seconds = time.monotonic() - started
     report.write(options.out, results, size=options.size, seconds=seconds)

@@ -10,8 +10,8 @@ import copy
 import re
 from typing import TYPE_CHECKING
 
+from fakes.catalogue import targets, total_bytes
 from tests.e2e import engine
-from tests.e2e.disk import targets, total_bytes
 from tests.e2e.stage import GATEWAYS, HEALTHY, rule
 
 if TYPE_CHECKING:

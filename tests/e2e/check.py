@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from tests.e2e.disk import targets
+from fakes.catalogue import targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from fakes.apart import Entry
     from tests.e2e.disk import Disk
     from tests.e2e.engine import Run
-    from tests.e2e.world import Entry
 
 SHOWN = 600
 """Characters of a value or of stderr that a message shows: enough to understand, not enough to drown in."""

@@ -7,6 +7,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fakes.catalogue import targets
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -28,18 +30,6 @@ class Disk:
     strange: tuple[str, ...]
     partials: tuple[str, ...]
     set_aside: tuple[str, ...]
-
-
-def targets(manifest: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Every file's entry in the manifest, by its path below the models folder."""
-    return {
-        f"{model['dir']}/{path}": file for model in manifest.values() for path, file in model["files"].items()
-    }
-
-
-def total_bytes(manifest: Mapping[str, Any]) -> int:
-    """The sum of all sizes."""
-    return sum(file["size"] for file in targets(manifest).values())
 
 
 def examine(folder: Path, manifest: Mapping[str, Any]) -> Disk:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fakes.catalogue import targets, total_bytes
 from tests.e2e import engine
 from tests.e2e.acts import cold
-from tests.e2e.disk import partial_sizes, targets, total_bytes
+from tests.e2e.disk import partial_sizes
 from tests.e2e.stage import GATEWAYS, HEALTHY, rule, until
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import copy
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
+from fakes.catalogue import targets, total_bytes
 from tests.e2e.acts import cold
-from tests.e2e.disk import targets, total_bytes
 from tests.e2e.stage import GATEWAYS, HEALTHY, rule
 
 if TYPE_CHECKING:

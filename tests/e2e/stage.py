@@ -7,18 +7,19 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
+from fakes.catalogue import targets
 from tests.e2e import engine
 from tests.e2e.check import Checks, Journal
-from tests.e2e.disk import examine, targets
+from tests.e2e.disk import examine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from fakes.apart import WorldApart
     from tests.e2e.disk import Disk
     from tests.e2e.engine import Process, Run
-    from tests.e2e.world import World
 
 GATEWAYS = ("gateway1", "gateway2", "gateway3", "gateway4")
 HEALTHY = "healthy"
@@ -32,7 +33,7 @@ Act = tuple[str, "Callable[[Stage], None]"]
 class Stage:
     """One act's: `seconds`, `bytes_by_server` and `requests` are sums over its scenes."""
 
-    def __init__(self, world: World, folder: Path) -> None:
+    def __init__(self, world: WorldApart, folder: Path) -> None:
         self.world, self.folder = world, folder
         self.checks = Checks()
         self.begin()

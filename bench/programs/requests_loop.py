@@ -1,6 +1,6 @@
 """A download loop as people write it: one file after the other, straight to its final name, believed when it is there.
 
-A program of its own, run as `requests_loop.py FILES.json FOLDER`; FILES.json is {path: [url, …]}. It is here to be
+A program of its own, run as `requests_loop.py FILES.json`; FILES.json is {path: {"urls": [url, …]}}. It is here to be
 compared with, not to be copied.
 """
 
@@ -15,9 +15,8 @@ import requests
 
 def main() -> int:
     """Have every file from the first URL that answers; returns the exit code."""
-    files: dict[str, list[str]] = json.loads(Path(sys.argv[1]).read_text())
-    folder = Path(sys.argv[2])
-    had = [_have(folder / path, urls) for path, urls in files.items()]
+    files = json.loads(Path(sys.argv[1]).read_text())
+    had = [_have(Path(path), file["urls"]) for path, file in files.items()]
     return 0 if all(had) else 1
 
 

@@ -1,4 +1,7 @@
-"""The fakes in a process of their own, and their control API: the journal, and the scenario in force."""
+"""A world in a process of its own, driven by its control API: for programs that must not share an interpreter with it.
+
+Exclusions: which rules are played, and what is made of the journal, is the caller's; in one process, `fakes.world`.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
 
 START_S = 120.0
@@ -21,18 +25,21 @@ Entry = dict[str, Any]
 """One request in the journal, as JSON has it."""
 
 
-class World:
+class WorldApart:
     """`python -m fakes up`, from `with` to the end of the block.
 
     `urls` is by server name (gateway1…4, hub, cdn), `manifest` the one whose files this world serves, `size` full or small.
+    With a `manifest` file, that world serves its models in place of the engine's own.
     """
 
-    def __init__(self, size: str) -> None:
+    def __init__(self, size: str, manifest: Path | None = None) -> None:
         self.size = size
         self._command = [sys.executable, "-m", "fakes", "up", "--json", "--size", size]
+        if manifest is not None:
+            self._command += ["--manifest", str(manifest)]
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - this interpreter, with arguments of ours
             self._command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
         )
         try:
@@ -83,8 +90,10 @@ class World:
     def _ask(self, method: str, path: str, document: Any = None) -> Any:
         body = None if document is None else json.dumps(document).encode()
         headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(self._control + path, body, headers, method=method)
-        with self._opener.open(request, timeout=30) as response:
+        request = urllib.request.Request(  # noqa: S310 - the URL is this world's own
+            self._control + path, body, headers, method=method
+        )
+        with self._opener.open(request, timeout=60) as response:
             text = response.read()
         return json.loads(text) if text else None
 

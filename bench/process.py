@@ -1,0 +1,95 @@
+"""One process of a client, from its start to its end: wall time, processor time, peak memory.
+
+Exclusions: what it downloads, and whether it did, is `running`'s.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+LOOK_S = 0.005
+"""How often a process that is to be killed half way is looked at."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Wall and processor seconds (user and system, of the client alone), and its peak of resident memory.
+
+    `verify_seconds` and `verify_cpu_seconds`: proving the files afterwards, for a client that does not do it
+    itself; they are part of the others. `wire_bytes` of bodies and `requests` are what the server counted.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    peak_rss_bytes: int
+    code: int
+    verify_seconds: float = 0.0
+    verify_cpu_seconds: float = 0.0
+    wire_bytes: int = 0
+    requests: int = 0
+
+    def then(self, other: Measured) -> Measured:
+        """Both, one after the other; the code is the last one's."""
+        return replace(
+            self,
+            seconds=self.seconds + other.seconds,
+            cpu_seconds=self.cpu_seconds + other.cpu_seconds,
+            peak_rss_bytes=max(self.peak_rss_bytes, other.peak_rss_bytes),
+            code=other.code,
+        )
+
+    def verified(self, proof: Measured) -> Measured:
+        """With the proof of another program behind it."""
+        return replace(
+            self.then(proof),
+            peak_rss_bytes=self.peak_rss_bytes,
+            code=self.code or proof.code,
+            verify_seconds=proof.seconds,
+            verify_cpu_seconds=proof.cpu_seconds,
+        )
+
+
+def run(command: Sequence[str], log: Path, until: Callable[[], bool] | None = None) -> Measured:
+    """Run one process and measure it; its output goes to `log`. Once `until` says so, it is killed.
+
+    The kernel starts a child's peak at ours (exec keeps the high-water mark), so that what is below about
+    30 MB, such as curl's, reads as that.
+    """
+    with log.open("ab") as out:
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            command, env=_environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
+        )
+        if until is not None:
+            _kill_once(until, process)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)  # wait4 took it from under subprocess
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes there, KiB here
+    return Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit, process.returncode)
+
+
+def _kill_once(until: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        if until():
+            process.kill()
+            return
+        time.sleep(LOOK_S)
+
+
+def _environment() -> dict[str, str]:
+    """No setting of the user's, and no proxy: all is on loopback."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("FALLBACK_", "HF_")) and not name.lower().endswith("_proxy")
+    }

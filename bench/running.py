@@ -1,0 +1,133 @@
+"""One scenario: a folder as it is to be at the start, a client, and whether the files are there afterwards.
+
+Clients take turns within every repeat, so that a machine that slows down slows all of them down alike. Exclusions: what
+the figures say is `report`'s.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bench.clients import CLIENTS, prove
+from bench.job import Job
+from bench.servers import Fakes, Nginx, laid_out, nginx
+from fakes.apart import WorldApart
+from fakes.catalogue import Catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+    from pathlib import Path
+
+    from bench.process import Measured
+    from bench.scenarios import Scenario
+    from bench.servers import Server
+    from fakes.catalogue import Size
+
+
+class Stage:
+    """One scenario's servers and its folder, measured client by client."""
+
+    def __init__(self, scenario: Scenario, world: WorldApart, server: Server, root: Path) -> None:
+        self.scenario, self._server = scenario, server
+        self._root, self._log = root, root / "log"
+        self._manifest_path = root / "manifest.json"
+        self._manifest_path.write_text(json.dumps(world.manifest))
+        self._job = Job(world.manifest, self._manifest_path, root / "models", server.gateways, world.hub)
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of the scenario's files."""
+        return self._job.total_bytes
+
+    def entries(self, chosen: Collection[str]) -> dict[str, tuple[str, int]]:
+        """(client, number of gateways) by the entry's name, for the clients chosen that are on this machine."""
+        scenario = self.scenario
+        here = [name for name in scenario.clients if name in chosen and CLIENTS[name].is_here()]
+        further = scenario.variants if "fallback" in here else None
+        return {name: (name, scenario.gateways) for name in here} | {
+            name: ("fallback", number) for name, number in (further or {}).items()
+        }
+
+    def measure(self, client: str, gateways: int) -> Measured:
+        """One run; RuntimeError if the files are not there afterwards."""
+        one = CLIENTS[client]
+        job = replace(self._job, gateways=self._server.gateways[:gateways])
+        self._lay(job)
+        self._server.begin(self.scenario.name, self.scenario.rules)
+        self._log.write_bytes(b"")
+        measured = one.run(job, self._log)
+        wire, requests = self._server.counted()
+        short = [path for path, size in job.sizes().items() if not _has(path, size)] if one.moves else []
+        if measured.code or short:
+            raise RuntimeError(
+                f"{self.scenario.name}, {client}: exit code {measured.code}, {len(short)} files not there\n"
+                + self._log.read_text(errors="replace")[-2000:]
+            )
+        return replace(prove(one, job, self._log, measured), wire_bytes=wire, requests=requests)
+
+    def _lay(self, job: Job) -> None:
+        """The folder as the scenario wants it: what is complete stays from one run to the next."""
+        if self.scenario.start == "complete" and job.folder.exists():
+            return
+        for left in self._root.iterdir():
+            if left.is_dir():
+                shutil.rmtree(left)
+        job.folder.mkdir()
+        if self.scenario.start == "complete":
+            self._server.begin("healthy", ())
+            CLIENTS["fallback"].run(job, self._log)
+
+
+@contextlib.contextmanager
+def staged(scenario: Scenario, size: Size, root: Path) -> Iterator[Stage]:
+    """The scenario's servers, from their start to their end."""
+    manifest = None
+    if scenario.content is not None:
+        manifest = root / "content.json"
+        manifest.write_text(json.dumps(scenario.content))
+    with contextlib.ExitStack() as opened:
+        world = opened.enter_context(WorldApart(size, manifest))
+        server: Server = Fakes(world)
+        if scenario.server == "nginx":
+            server = opened.enter_context(_by_nginx(scenario, size, world, root))
+        (root / "work").mkdir()
+        yield Stage(scenario, world, server, root / "work")
+
+
+@contextlib.contextmanager
+def _by_nginx(scenario: Scenario, size: Size, world: WorldApart, root: Path) -> Iterator[Server]:
+    site, own = root / "site", root / "nginx"
+    own.mkdir()
+    blobs = {blob.name: blob.path for blob in Catalogue(scenario.content, size=size).blobs()}
+    laid_out(world.manifest, blobs, site)
+    with nginx(site, own) as urls:
+        yield Nginx(world, urls[0], own / "access")
+
+
+def _has(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
+
+
+def turns(entries: Collection[str], repeat: int) -> list[str]:
+    """Who comes first changes with every repeat."""
+    names = list(entries)
+    first = repeat % len(names)
+    return names[first:] + names[:first]
+
+
+def measured(
+    stage: Stage, chosen: Collection[str], repeats: int, tell: Callable[[str], None]
+) -> dict[str, list[Measured]]:
+    """All entries of a scenario, so many times each."""
+    entries = stage.entries(chosen)
+    results: dict[str, list[Measured]] = {name: [] for name in entries}
+    repeats = min(repeats, stage.scenario.repeats_at_most)
+    for repeat in range(repeats):
+        for name in turns(entries, repeat):
+            tell(f"{name}, {repeat + 1} of {repeats}")
+            results[name].append(stage.measure(*entries[name]))
+    return results
