@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,13 +61,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "goals": [{"what": one.what, "most": one.most, "value": round(one.value, 5)} for one in reached],
     }
     report.write(options.out / "bench.json", document)
-    from bench import charts  # noqa: PLC0415 - its memory would be every child's at the start
-
-    drawn = charts.draw(figures, {name: one.what for name, one in SCENARIOS.items()}, options.out)
-    print(
-        f"\nmedians of {options.repeat}, {described.get('cpus')} CPUs; {options.out}: bench.json, {len(drawn)} charts"
-    )
+    drawn = _draw(figures, options.out)
+    print(f"\nmedians of {options.repeat}, {described.get('cpus')} CPUs; {options.out}: bench.json, {drawn}")
     return 0
+
+
+def _draw(figures: report.Figures, folder: Path) -> str:
+    """Charts of the figures; what came of it. Loaded only now: its memory would be every child's at the start."""
+    if find_spec("matplotlib") is None:
+        return "no charts, for matplotlib is not here (extra bench)"
+    from bench import charts  # noqa: PLC0415 - as above
+
+    drawn = charts.draw(figures, {name: one.what for name, one in SCENARIOS.items()}, folder)
+    return f"{len(drawn)} charts"
 
 
 def _tell(scenario: str, what: str) -> None:

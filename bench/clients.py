@@ -222,7 +222,10 @@ def _aria2c(job: Job) -> list[str]:
         lines += ["\t".join(urls), f"  dir={path.parent}", f"  out={path.name}"]
         lines += [f"  checksum=sha-256={proofs[path]}"]
     listed.write_text("\n".join(lines) + "\n")
-    command = ["aria2c", "-i", str(listed), "-j", str(JOBS), "-c", "--file-allocation=none", "-k", "1M"]
+    # It counts connections by host, and here every source is the same one.
+    connections = str(len(job.gateways))
+    command = ["aria2c", "-i", str(listed), "-j", str(JOBS), "-x", connections, "-s", connections, "-k", "1M"]
+    command += ["-c", "--file-allocation=none"]
     command += [f"--{name}={round(job.patience_s)}" for name in ("connect-timeout", "timeout")]
     return [*command, "--console-log-level=error", "--summary-interval=0", "--no-conf", "--max-tries=3"]
 

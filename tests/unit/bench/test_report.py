@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bench import goals, report, running
+from bench.process import Measured
+from bench.scenarios import SCENARIOS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OURS = [Measured(seconds, 1.0, 50_000_000, 0, wire_bytes=100, requests=1) for seconds in (3.0, 1.0, 2.0)]
+THEIRS = [Measured(3.0, 2.0, 9_000_000, 0).verified(Measured(1.0, 0.5, 5_000_000, 0))] * 3
+
+
+def test_ratios_are_of_medians_and_the_proof_is_shown_apart() -> None:
+    rows = report.rows({"fallback": OURS, "curl": THEIRS}, 1000)
+    assert rows["fallback"]["seconds"] == 2.0
+    assert rows["curl"]["seconds"] == 4.0
+    assert rows["curl"]["verify_seconds"] == 1.0
+    assert rows["curl"]["cpu_seconds"] == 2.5
+    assert rows["curl"]["peak_rss_mb"] == 9.0
+    assert (rows["curl"]["ours_over_theirs"], rows["curl"]["ours_over_bare"]) == (0.5, 0.667)
+    told = report.table("cold", "what", rows)
+    assert "fallback" in told
+    assert "0.50" in told
+
+
+def test_two_processes_one_after_the_other_are_one() -> None:
+    both = Measured(1, 2, 30, 0).then(Measured(10, 20, 3, 7))
+    assert both == Measured(11, 22, 30, 7)
+
+
+def test_a_proof_that_fails_fails_the_client() -> None:
+    assert Measured(1, 1, 1, 0).verified(Measured(1, 1, 1, 1)).code == 1
+
+
+def test_goals_are_told_of_where_their_figures_are_and_only_there() -> None:
+    figures = {"cold": report.rows({"fallback": OURS, "curl -Z": THEIRS}, 1000)}
+    reached = {one.what: one.value for one in goals.reached(figures)}
+    assert reached["cold / curl -Z alone, unverified: wall"] == 0.667
+    assert reached["cold: peak MB"] == 50.0
+    assert not any("pooch" in what for what in reached)
+    told = report.goal_table(goals.reached({"cold": report.rows({"fallback": OURS, "pooch": OURS}, 1)}))
+    assert "short of it" in told  # a ratio of 1 where 0.4 is wanted
+
+
+def test_every_goal_speaks_of_scenarios_and_clients_that_exist() -> None:
+    """With figures of everything no goal is without a value."""
+    figures = {
+        name: report.rows(dict.fromkeys((*one.clients, *(one.variants or {})), OURS), 1000)
+        for name, one in SCENARIOS.items()
+    }
+    assert {one.what for one in goals.reached(figures)} == {goal.what for goal in goals.GOALS}
+
+
+def test_a_comparison_is_of_ratios_and_of_what_both_have() -> None:
+    now = {"cold": report.rows({"fallback": OURS, "curl": THEIRS, "wget": OURS}, 1)}
+    then = {"cold": {"curl": {"ours_over_theirs": 1.0}}}
+    told = report.against(then, now).splitlines()
+    assert told[1].split() == ["cold", "curl", "1.00", "0.50", "0.50"]
+    assert len(told) == 2
+
+
+@pytest.mark.parametrize(("repeat", "first"), [(0, "a"), (1, "b"), (5, "c")])
+def test_clients_take_turns_at_being_first(repeat: int, first: str) -> None:
+    turns = running.turns(["a", "b", "c"], repeat)
+    assert turns[0] == first
+    assert sorted(turns) == ["a", "b", "c"]
+
+
+def test_what_is_written_can_be_read(tmp_path: Path) -> None:
+    report.write(tmp_path / "new" / "bench.json", {"figures": {}})
+    assert (tmp_path / "new" / "bench.json").read_text() == '{\n  "figures": {}\n}\n'
