@@ -147,12 +147,11 @@ def _unanswered(known: Known, before: Known | None, reason: str) -> Known:
     """Nobody said anything: what was said before stays known, as of then."""
     if before is None or before.question != known.question:
         return replace(known, unknown_since=known.asked_at, problem=reason)
-    since = before.known_at if before.known_at is not None else before.unknown_since
     return replace(
         before,
         asked_at=known.asked_at,
         due_at=known.due_at,
-        unknown_since=since if since is not None else known.asked_at,
+        unknown_since=known.asked_at if before.unknown_since is None else before.unknown_since,
         problem=reason,
     )
 

@@ -26,7 +26,7 @@ class Known:
         question: what was asked; to another question this is no answer.
         asked_at: when it was last asked, whatever came of it; `due_at`: when it may be asked again.
         found: the commit its branch stood at when that was last known, which was at `known_at`.
-        unknown_since: None if the last answer was one; else `known_at`, or when it was first asked.
+        unknown_since: None if the last question had an answer; else when the first was asked that had none.
         problem: why it is not known, or not all of it; for people.
         pinned: the commit that `differing` was found out for.
         differing: files of the manifest that are others at `found`, or not there.

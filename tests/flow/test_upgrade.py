@@ -316,6 +316,17 @@ def test_a_file_that_was_missing_or_wrong_is_had_with_the_new_version(
     assert here(settings) == new_files(pushed)
 
 
+def test_what_stays_is_read_and_not_fetched_when_nothing_is_known_of_it(
+    world: World, settings: Settings, tmp_path: Path
+) -> None:
+    """The state database was lost: hashing is what that costs, and no byte from anywhere."""
+    pushed = world.push("org/tiny", {"config.json": 900})
+    fresh = dataclasses.replace(settings, state_dir=tmp_path / "state")
+    assert apply_upgrade(find_upgrade("tiny", settings=fresh), settings=fresh).ok
+    assert here(fresh) == new_files(pushed)
+    assert not world.journal.select(server="cdn")
+
+
 def test_what_the_model_never_had_is_left_out_unless_it_is_asked_for(
     world: World, settings: Settings
 ) -> None:
