@@ -13,7 +13,7 @@ from fallback.errors import StoppedError
 from fallback.health import Health
 from fallback.ipfs import building
 from fallback.ipfs.cid import DAG_PB, Cid
-from fallback.ipfs.unixfs import V1_2025
+from fallback.ipfs.unixfs import V0_2015, V1_2025
 from fallback.manifest import File, IpfsRef, Model
 from fallback.outcome import Failed, Interrupted
 from fallback.run import running
@@ -98,3 +98,11 @@ def test_a_gateway_without_one_block_is_not_asked_for_the_next(
     assert all(chunk.is_of(data[chunk.start : chunk.stop]) for chunk in chunks)
     assert len(chunks) == 3
     assert asked == ["127.0.0.1:8", "127.0.0.1:9", "127.0.0.1:9"]
+
+
+def test_of_a_profile_without_raw_leaves_nobody_is_asked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its leaves are hashes of more than the file's bytes."""
+    monkeypatch.setattr(proofs, "_asked", lambda *_: pytest.fail("somebody was asked"))
+    file = replace(FILE, cid=None)
+    folder = Model("m", "stt", "m", (file,), ipfs=IpfsRef(FILE.cid or "", profile=V0_2015.name))
+    assert proofs.chunks_of(Wanted(folder, file), run) == ()
