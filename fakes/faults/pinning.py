@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fakes import steps
 from fakes.answer import json_answer
-from fakes.faults.base import Fault, not_negative
+from fakes.faults.base import Fault, final_status, not_negative
 from fakes.kubo import kubo_error, stream
 from fakes.pinata import KEEP, pinata_error
 from fallback.ipfs.cid import DAG_PB, Cid
@@ -29,6 +29,9 @@ class PinataError(Fault, name="pinata-error", group="pinning"):
     status: int = 403
     reason: str = "NO_SCOPES_FOUND"
     details: str = "This key does not have the required scopes associated with it"
+
+    def __post_init__(self) -> None:
+        final_status(self, self.status)
 
     def answer(self, request: Request, serve: Serve) -> Answer:
         """In the shape of the API that was asked."""

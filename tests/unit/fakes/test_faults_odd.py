@@ -104,7 +104,9 @@ def test_a_fault_is_refused_or_plays(name: str) -> None:
         assert sum(1 for _ in itertools.islice(steps, LIMIT)) <= LIMIT, fault
 
 
-@pytest.mark.parametrize("name", ["html", "redirect", "redirect-loop", "redirect-ring", "retired", "status"])
+@pytest.mark.parametrize(
+    "name", ["html", "pinata-error", "redirect", "redirect-loop", "redirect-ring", "retired", "status"]
+)
 @pytest.mark.parametrize("status", [0, -1, 100, 199, 1000])
 def test_a_status_that_ends_no_answer_is_refused(name: str, status: int) -> None:
     with pytest.raises(ValueError, match=f"{name}.*final status is 200 to 999, not {status}"):
