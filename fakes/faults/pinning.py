@@ -46,6 +46,7 @@ class OtherCid(Fault, name="other-cid", group="pinning"):
     def answer(self, request: Request, serve: Serve) -> Answer:
         """Pinata's old API, v3 and Kubo each have their own word for it."""
         answer = serve(request)
+        answer = answer.with_body(tuple(answer.body))  # it is read here, and may be played after that
         said = _lines(answer)
         for document in said:
             if "IpfsHash" in document:

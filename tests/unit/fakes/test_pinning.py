@@ -192,6 +192,12 @@ def test_another_cid_is_told(world: World) -> None:
     assert lines(imported(world, data))[0]["Root"]["Cid"]["/"] != root
 
 
+def test_a_refusal_passes_whole_through_another_cid(world: World) -> None:
+    """The fault looks at each answer for a CID: one that has none is still to be sent."""
+    world.add("pinata", OtherCid())
+    assert folder(world, {}).json()["error"]["reason"] == "INVALID_CREDENTIALS"
+
+
 def test_a_part_of_a_folder_is_pinned(world: World) -> None:
     world.add("pinata", PartialPin(files=1))
     answer = folder(world, pinataOptions='{"cidVersion": 1}').json()
