@@ -48,6 +48,7 @@ faults-table: faults ## the same, and into the README
 
 nightly: $(READY) ## what takes minutes or gigabytes
 	$(BIN)/python -m pytest -s -m nightly
+	FALLBACK_FUZZ=50 $(BIN)/python -m pytest -q --timeout 3600 tests/hostile
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .

@@ -291,3 +291,5 @@ def _after(settings: Settings, run: Run, state: State, wanted: Sequence[Wanted])
         run.cache.sweep(wanted, partial_idle_s=settings.partial_idle_s, bak_s=settings.bak_days * DAY_S)
     except OSError as error:
         run.emit(Warned(f"what is left over was not swept: {error}"))
+    state.verified.prune(lambda path: os.path.lexists(settings.models_dir / path))
+    state.chunks.prune({each.file.sha256 for each in wanted if each.file.sha256})

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 
 from fallback.outcome import Failed, Malformed
 
@@ -28,8 +28,8 @@ STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"', re.ASCII)
 SPENT = re.compile(r'"[^"]*";r=0;t=(\d{1,9})', re.ASCII)
 """RateLimit with nothing left, and the seconds until there is again: how HuggingFace says when to come back."""
 
-TOKEN_CHARS = 8
-"""Of a shorter token nobody could say that a URL holds it; none in use is."""
+SECRET_CHARS = 8
+"""Of a shorter text nobody could say that a URL holds it and not a word of its own; no token in use is."""
 
 NUMBER = re.compile(r"\d{1,19}", re.ASCII)
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -96,6 +96,16 @@ def without_query(url: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
+def _holds(text: str, secrets: Iterable[str]) -> bool:
+    """Whether one of `secrets` stands in it; a host's name has no case."""
+    return any(len(each) >= SECRET_CHARS and each.casefold() in text.casefold() for each in secrets)
+
+
+def _values(url: str) -> list[str]:
+    """What a query says, of which any may be a signature."""
+    return [value for _, value in parse_qsl(urlsplit(url).query)]
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A GET, or a HEAD. `token` goes to the origin of the URL it was made with, and nowhere else."""
@@ -151,12 +161,8 @@ class Request:
             old, new = origin(self.url), origin(url)
         except ValueError:
             raise Failed(Malformed("redirect refused: its Location is not a URL")) from None
-        if (
-            self.token
-            and len(self.token) >= TOKEN_CHARS
-            and self.token.casefold() in unquote(location).casefold()
-        ):
-            raise Failed(Malformed("redirect refused: the token stands in its Location"))
+        if _holds(unquote(location), [self.token or ""]) or _holds(new[1], _values(self.url)):
+            raise Failed(Malformed("redirect refused: a secret of ours stands in its Location"))
         if any(ord(char) <= 0x20 or ord(char) == 0x7F for char in location):
             raise Failed(Malformed("redirect refused: control characters in its Location"))
         if new[0] not in {"http", "https"} or not new[1]:

@@ -190,8 +190,10 @@ def pinata(settings: Settings, *, v3: bool = False) -> Pinata | PinataV3:
 
 
 def refusal(target: Target, head: Head, body: bytes, now: float) -> Outcome:
-    """What a status that is no success means, with the service's own words."""
+    """What a status that is no success means, with the service's own words, unless they hold what it was sent (P7)."""
     said = _reason(body)
+    words = {word for value in getattr(target, "keys", {}).values() for word in value.split()}
+    said = "" if any(word in said for word in words) else said
     what = f"{head.status}{f', {said}' if said else ''}"
     if head.status == 429:
         return Throttled(f"{what}: asks to wait", head.retry_after_s(now))

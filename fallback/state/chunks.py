@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from fallback.state.db import Database
 
@@ -34,3 +34,11 @@ class KnownChunks:
         """Remember the list of a file that was proven."""
         digests = bytes.fromhex("".join(chunks))
         self._db.execute("INSERT OR REPLACE INTO chunks (sha256, digests) VALUES (?, ?)", (sha256, digests))
+
+    def prune(self, wanted: Collection[str]) -> None:
+        """Forget the lists of files that are neither `wanted` (by their SHA-256) nor here."""
+        for (sha256,) in self._db.execute(
+            "SELECT sha256 FROM chunks WHERE sha256 NOT IN (SELECT sha256 FROM verified WHERE sha256 IS NOT NULL)"
+        ):
+            if sha256 not in wanted:
+                self._db.execute("DELETE FROM chunks WHERE sha256 IS ?", (sha256,))

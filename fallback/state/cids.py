@@ -74,4 +74,5 @@ class Cids:
             " ORDER BY id DESC LIMIT 1",
             (model_name, model_type),
         )
-        return (int(rows[0][0]), str(rows[0][1])) if rows else None
+        id_, cid = rows[0] if rows else (None, None)
+        return (id_, cid) if isinstance(id_, int) and isinstance(cid, str) else None

@@ -112,7 +112,7 @@ class Downloads:
             " ORDER BY id DESC LIMIT 1",
             (path,),
         )
-        return int(rows[0][0]) if rows else None
+        return rows[0][0] if rows and isinstance(rows[0][0], int) else None
 
     def _set(self, id_: int | None, **values: Any) -> None:
         columns = ", ".join(f"{name} = ?" for name in values)

@@ -14,6 +14,7 @@ from fallback.state.attempts import LAST_SECOND
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     from fallback.state.db import Database
 
@@ -75,6 +76,12 @@ class Verified:
         rows = self._db.execute(f"SELECT path, {COLUMNS} FROM verified ORDER BY path")  # noqa: S608 - a constant
         return {path: row for path, *values in rows if (row := _row(values)) is not None}
 
+    def prune(self, exists: Callable[[str], bool]) -> None:
+        """Forget the paths at which nothing is any more."""
+        for (path,) in self._db.execute("SELECT path FROM verified"):
+            if not (isinstance(path, str) and exists(path)):
+                self._db.execute("DELETE FROM verified WHERE path IS ?", (path,))
+
 
 def _row(values: Any) -> Row | None:
     size, mtime_ns, ctime_ns, inode, *others = values
@@ -82,6 +89,6 @@ def _row(values: Any) -> Row | None:
         row = Row(int(size), int(mtime_ns), int(ctime_ns), int(inode), *others)
         texts = (row.sha256, row.layer, row.source)
         whole = all(isinstance(text, str) for text in texts) and 0 <= row.verified_at <= LAST_SECOND
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last: infinity
         return None
     return row if whole else None  # junk is no memory: the file is hashed again

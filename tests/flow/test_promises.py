@@ -95,3 +95,23 @@ def test_records_older_than_the_retention_go_with_the_next_sync(
     assert sync(manifest, settings=settings).ok
     with State(settings.state_path, pytest.fail) as state:
         assert [record.timestamp > 1 for record in state.attempts.since(0)] == [True, True]
+
+
+def test_the_state_forgets_what_is_gone(
+    world: World, settings: Settings, manifest: Manifest, all_right: Callable[[], bool]
+) -> None:
+    """A manifest that changes for years must not leave a row for every file there ever was."""
+    assert sync(manifest, settings=settings).ok
+    with State(settings.state_path, pytest.fail) as state:
+        row = state.verified.get("org/tiny/config.json")
+        assert row is not None
+        state.verified.put("org/tiny/gone.onnx", row)
+        state.verified.put("a\0b", row)
+        state.chunks.put("0" * 64, ["1" * 64])
+        kept = state.db.execute("SELECT sha256 FROM chunks WHERE sha256 <> ?", ("0" * 64,))
+    assert sync(manifest, settings=settings).ok
+    with State(settings.state_path, pytest.fail) as state:
+        assert sorted(state.verified.all()) == ["org/tiny/config.json", "org/tiny/onnx/model.onnx"]
+        assert state.db.execute("SELECT sha256 FROM chunks") == kept
+        assert len(kept) == 1
+    assert all_right()

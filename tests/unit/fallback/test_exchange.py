@@ -251,6 +251,14 @@ def test_a_redirect_that_holds_the_token_is_refused() -> None:
     """P7: who was given it would have us tell it to others, and name it in our messages as a host."""
     request = Request("https://hub.example/x", token="hf_Canary1234")
     for location in ("https://hf_canary1234.example/", "/y?t=hf_Canary1234", "/y?t=hf%5FCanary1234"):
-        with pytest.raises(Failed, match="token"):
+        with pytest.raises(Failed, match="secret"):
             request.redirected(location)
     assert request.redirected("/y").token
+
+
+def test_a_redirect_whose_host_holds_our_signature_is_refused() -> None:
+    """P7: a host's name is told when it does not resolve; a query that goes on as a query is not."""
+    request = Request("https://cdn.example/x?X-Signature=CanaryA6&v=1")
+    with pytest.raises(Failed, match="secret"):
+        request.redirected("https://canarya6.example/")
+    assert request.redirected("https://v1.example/?X-Signature=CanaryA6").url.endswith("A6")

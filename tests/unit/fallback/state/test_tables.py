@@ -5,7 +5,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,33 @@ class TestVerified:
         state.db.execute("INSERT INTO verified (path, size, inode) VALUES ('a', 'x', NULL)")
         assert state.verified.get("a") is None
         assert state.verified.all() == {}
+
+    def test_a_row_of_infinity_is_none(self, state: State) -> None:
+        """SQLite keeps it where whole numbers belong, and an integer it cannot be."""
+        state.db.execute("INSERT INTO verified (path, size) VALUES ('x', 9e999)")
+        assert state.verified.get("x") is None
+        assert state.verified.all() == {}
+
+
+@pytest.mark.parametrize("table", ["ipfs_cids", "ipfs_downloads"])
+def test_a_table_of_somebody_else_has_rows_without_ids(state: State, table: str) -> None:
+    """`CREATE TABLE … AS` keeps the columns' names and nothing else."""
+    state.db.execute("SELECT 1")
+    for statement in (
+        f"CREATE TABLE old AS SELECT * FROM {table}",
+        f"DROP TABLE {table}",
+        f"ALTER TABLE old RENAME TO {table}",
+        f"INSERT INTO {table} (id) VALUES (NULL)",
+        f"UPDATE {table} SET {'modelName' if table == 'ipfs_cids' else 'downloadPath'} = 'x'",
+    ):
+        state.db.execute(statement)
+    if table == "ipfs_cids":
+        state.db.execute("UPDATE ipfs_cids SET modelType = 'y'")
+        assert state.cids.newest("x", "y") is None
+    else:
+        state.db.execute("UPDATE ipfs_downloads SET status = 'pending'")
+        assert state.downloads.begun("x", total=None, sha256=None, cid=None, now=1.0) is None
+        assert state.downloads.newest() == []
 
 
 class TestCids:
@@ -237,3 +264,23 @@ def test_every_table_answers_nothing_when_the_folder_cannot_be_made(tmp_path: Pa
         assert (state.attempts.since(0.0), state.health.load()) == ([], {})
         assert state.health.forget("s") is False
     assert len(warnings) == 1
+
+
+def test_a_great_many_are_forgotten_in_turns(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that whoever waits to write gets in between; and a database that fails ends it."""
+    monkeypatch.setattr("fallback.state.attempts.BATCH", 10)
+    for number in range(35):
+        state.attempts.add(record(1.0 if number % 5 else 100.0))
+    asked: list[str] = []
+    execute = state.db.execute
+
+    def noted(sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        asked.append(sql)
+        return execute(sql, params)
+
+    monkeypatch.setattr(state.db, "execute", noted)
+    state.attempts.prune(50)
+    assert [each.timestamp for each in state.attempts.since(0)] == [100.0] * 7
+    assert sum(sql.startswith("DELETE") for sql in asked) == 3
+    monkeypatch.setattr(state.db, "execute", lambda _sql, _params=(): [])
+    state.attempts.prune(500)
