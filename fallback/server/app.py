@@ -46,7 +46,7 @@ from fallback.server.prometheus import CONTENT_TYPE
 from fallback.server.runs import TooManyRunsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
     from starlette.types import ASGIApp
@@ -178,10 +178,8 @@ def application(api: Api, door: Door) -> ASGIApp:
         Route("/", api.page),
         WebSocketRoute("/sync", api.watch),
         Route("/api/models", api.models),
-        Route("/api/models/sync", api.runs, methods=["GET"]),
-        Route("/api/models/sync", api.sync, methods=["POST"]),
-        Route("/api/models/sync/{run}", api.run, methods=["GET"]),
-        Route("/api/models/sync/{run}", api.cancel, methods=["DELETE"]),
+        _by_method("/api/models/sync", GET=api.runs, POST=api.sync),
+        _by_method("/api/models/sync/{run}", GET=api.run, DELETE=api.cancel),
         Route("/api/models/verify", api.verify, methods=["POST"]),
         Route("/api/downloads", api.downloads),
         Route("/api/downloads/{id}/resume", api.resume, methods=["POST"]),
@@ -194,9 +192,18 @@ def application(api: Api, door: Door) -> ASGIApp:
     routes = [*own, Mount(prefix, routes=[*under, *own])] if prefix else [*under, *own]
     if prefix:
         routes.append(Route("/", functools.partial(_to, f"{prefix}/")))
-    refusing = {Refusal: _refused, HTTPException: _not_routed, FallbackError: _failed}
+    refusing = {Refusal: _refused, HTTPException: _not_routed, FallbackError: _failed, Exception: _mistaken}
     app = Starlette(routes=routes, exception_handlers=refusing)
     return Guard(app, door)
+
+
+def _by_method(path: str, **handlers: Callable[[Request], Awaitable[Response]]) -> Route:
+    """One route, so that a 405 names all its methods."""
+
+    async def answer(request: Request) -> Response:
+        return await handlers["GET" if request.method == "HEAD" else request.method](request)
+
+    return Route(path, answer, methods=list(handlers))
 
 
 async def _to(url: str, _request: Request) -> Response:
@@ -220,6 +227,10 @@ async def _not_routed(_request: Request, error: Exception) -> Response:
 async def _failed(_request: Request, error: Exception) -> Response:
     status = next(status for kind, status in STATUSES if isinstance(error, kind))
     return JSONResponse({"error": str(error)}, status)
+
+
+async def _mistaken(_request: Request, _error: Exception) -> Response:
+    return JSONResponse({"error": "a mistake of this program"}, 500)  # the guard says more, on stderr
 
 
 def _page() -> tuple[str, str]:

@@ -35,6 +35,9 @@ FRAME_S = 0.25
 SEND_S = 30.0
 """A client that takes nothing for so long is let go."""
 
+CLOSE_S = 1.0
+"""As long may saying goodbye take."""
+
 ALSO = 256
 """The most messages that ride along; the rest has frames of its own."""
 
@@ -70,7 +73,7 @@ class Feed:
         self._changed = asyncio.Event()
         self._closing = asyncio.Event()
         self._frames: dict[int, tuple[float, int, str]] = {}
-        self.clients = 0
+        self._serving: set[asyncio.Task[Any]] = set()
 
     def run(self, run_id: str, types: Mapping[str, str]) -> Broadcast:
         """A new run to tell of; from any thread."""
@@ -86,9 +89,16 @@ class Feed:
                 self._loop.call_soon_threadsafe(self._wake)
         return next(self._marks)
 
-    def close(self) -> None:
-        """Let every client go, with the reason."""
+    @property
+    def clients(self) -> int:
+        """How many watch now."""
+        return len(self._serving)
+
+    async def close(self) -> None:
+        """Let every client go, with the reason; one that does not take it is not waited for."""
         self._closing.set()
+        if self._serving:
+            await asyncio.wait(self._serving, timeout=CLOSE_S)
 
     async def serve(self, websocket: WebSocket) -> None:
         """Tell one client until it, or the server, goes away."""
@@ -96,7 +106,19 @@ class Feed:
         if self.clients >= self._limit or self._closing.is_set():
             await websocket.close(TRY_LATER, "too many watch already, or the server is stopping")
             return
-        self.clients += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        try:
+            code, reason = await self._until_over(websocket)
+            with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError):  # it is gone already
+                async with asyncio.timeout(CLOSE_S):
+                    await websocket.close(code, reason)
+        finally:
+            self._serving.discard(task)
+
+    async def _until_over(self, websocket: WebSocket) -> tuple[int, str]:
+        """Tell the client; with which code and reason it is to be let go."""
         ends = {
             asyncio.create_task(self._tell(websocket)): (TRY_LATER, "too slow"),
             asyncio.create_task(_listen(websocket)): (POLICY, "nothing is to be said here"),
@@ -105,16 +127,12 @@ class Feed:
         try:
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self.clients -= 1
             for task in ends:
                 task.cancel()
             await asyncio.gather(*ends, return_exceptions=True)
         for task in done:
             task.result()  # what it raised is a mistake of ours
-        code, reason = next(end for task, end in ends.items() if task in done)
-        with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError):  # it is gone already
-            async with asyncio.timeout(1):
-                await websocket.close(code, reason)
+        return next(end for task, end in ends.items() if task in done)
 
     async def _tell(self, websocket: WebSocket) -> None:
         """Return when the client is too slow, or gone."""

@@ -122,7 +122,11 @@ class Door:
 def _same_origin(headers: Headers, host: str) -> None:
     """A browser says who made it ask; other clients say nothing."""
     for origin in headers.getlist("origin"):
-        if urlsplit(origin).netloc.lower() != host.lower():
+        try:
+            is_ours = urlsplit(origin).netloc.lower() == host.lower()
+        except ValueError:
+            is_ours = False
+        if not is_ours:
             raise Refusal(403, "a page of another origin may not do this")
     if headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}:
         raise Refusal(403, "a page of another site may not do this")

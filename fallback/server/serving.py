@@ -19,6 +19,7 @@ import uvicorn
 from fallback import report
 from fallback.errors import SettingsError
 from fallback.server.app import Api, application
+from fallback.server.connection import HttpConnection, WatchConnection
 from fallback.server.feed import Feed
 from fallback.server.guard import HEADER_BYTES, Door
 from fallback.server.prometheus import Prometheus
@@ -65,9 +66,9 @@ async def _serve(
     )
     config = uvicorn.Config(
         application(Api(settings, runs, feed, prometheus), door),
-        http="h11",  # bounds a request's head, which httptools does not
+        http=HttpConnection,  # of h11, which bounds a request's head; httptools does not
         h11_max_incomplete_event_size=4 * HEADER_BYTES,
-        ws="websockets-sansio",
+        ws=WatchConnection,
         ws_max_size=MESSAGE_BYTES,
         ws_per_message_deflate=False,  # costs more than loopback does
         lifespan="off",
@@ -76,7 +77,7 @@ async def _serve(
         proxy_headers=False,
         server_header=False,
         limit_concurrency=2 * settings.serve_clients,
-        timeout_graceful_shutdown=int(PATIENCE_S),
+        timeout_graceful_shutdown=2,
     )
     server = _Server(config, feed, runs)
     host, port = listening.getsockname()[:2]
@@ -104,8 +105,9 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End what is under way, then the connections."""
-        self._feed.close()
-        await asyncio.to_thread(self._runs.close, PATIENCE_S)
+        stopping = asyncio.create_task(asyncio.to_thread(self._runs.close, PATIENCE_S))
+        await self._feed.close()
+        await stopping
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
