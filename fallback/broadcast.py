@@ -89,14 +89,21 @@ class Broadcast:
     Args:
         run_id: the run's, for `runId`.
         types: the models' types by name.
+        sizes: the files' sizes in bytes by model and path, where they are known.
         now: ms since the epoch.
         mark: a number greater than any it gave before, also to other runs that share it.
     """
 
     def __init__(
-        self, run_id: str, types: Mapping[str, str], now: Callable[[], int], mark: Callable[[], int]
+        self,
+        run_id: str,
+        types: Mapping[str, str],
+        sizes: Mapping[tuple[str, str], int | None],
+        *,
+        now: Callable[[], int],
+        mark: Callable[[], int],
     ) -> None:
-        self._run_id, self._types = run_id, dict(types)
+        self._run_id, self._types, self._sizes = run_id, dict(types), sizes
         self._now, self._mark = now, mark
         self._lock = threading.Lock()
         self._files: dict[tuple[str, str], _File] = {}
@@ -144,7 +151,7 @@ class Broadcast:
 
     def _change(self, event: FileEvent) -> None:
         name = (event.model, event.path)
-        file = self._files.get(name) or _File()
+        file = self._files.get(name) or _File(total=self._sizes.get(name))
         before = file.downloaded, file.attempts, file.done and not file.error
         if not _changed(file, event):
             return

@@ -1,7 +1,8 @@
 """The fault catalogue: every row by number, what goes wrong, what a downloader must do, and which faults play it.
 
 The rows are data (`rows.toml` beside this module), so that a row without a fault can be there and be told apart: some
-are the client's own machine's (`is_local`), some a faithful server plays by itself (`healthy`), some nobody plays yet.
+are the client's own machine's (`is_local`), some a faithful server plays by itself (`healthy`), one is about
+the engine's own server (`by_tests`).
 Does not say what a downloader in fact does: that is for tests.
 """
 
@@ -31,6 +32,7 @@ class Row:
     must: str
     plays: tuple[Fault, ...] = ()
     healthy: str | None = None
+    by_tests: bool = False
 
     @property
     def is_local(self) -> bool:
@@ -39,10 +41,12 @@ class Row:
 
     @property
     def played_by(self) -> str:
-        """Who plays it: the faults' names, a faithful server, the client's machine, or nobody yet."""
+        """Who plays it: the faults' names, a faithful server, the client's machine, or nobody."""
         if self.plays:
             return ", ".join(dict.fromkeys(fault.name for fault in self.plays))
-        return "a faithful server" if self.healthy else "local" if self.is_local else "nobody yet"
+        if self.by_tests:
+            return "tests of the engine's server"
+        return "a faithful server" if self.healthy else "local" if self.is_local else "nobody"
 
     def to_dict(self) -> dict[str, Any]:
         """The row as JSON."""

@@ -25,9 +25,11 @@ from starlette.websockets import WebSocketDisconnect
 from fallback.broadcast import TYPE, Broadcast
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
     from starlette.websockets import WebSocket
+
+    from fallback.manifest import Model
 
 FRAME_S = 0.25
 """Between two frames of a client: four a second."""
@@ -75,9 +77,16 @@ class Feed:
         self._frames: dict[int, tuple[float, int, str]] = {}
         self._serving: set[asyncio.Task[Any]] = set()
 
-    def run(self, run_id: str, types: Mapping[str, str]) -> Broadcast:
+    def run(self, run_id: str, models: Iterable[Model]) -> Broadcast:
         """A new run to tell of; from any thread."""
-        told = Broadcast(run_id, types, lambda: time.time_ns() // 1_000_000, self.mark)
+        models = tuple(models)
+        told = Broadcast(
+            run_id,
+            {model.name: model.type for model in models},
+            {(model.name, file.path): file.size for model in models for file in model.files},
+            now=lambda: time.time_ns() // 1_000_000,
+            mark=self.mark,
+        )
         self._runs.append(told)
         return told
 

@@ -137,8 +137,8 @@ class Runs:
 
     def _begin(self, kind: Kind, names: tuple[str, ...], manifest: Manifest) -> SyncRun:
         run_id = secrets.token_hex(8)
-        types = {model.name: model.type for model in manifest.select(names).models}
-        run = SyncRun(run_id, kind, names, self._feed.run(run_id, types), time.time())
+        told = self._feed.run(run_id, manifest.select(names).models)
+        run = SyncRun(run_id, kind, names, told, time.time())
         over = [each.id for each in self._runs.values() if each.ended_at is not None]
         for old in over[: max(0, len(over) - REMEMBERED + 1)]:
             del self._runs[old]

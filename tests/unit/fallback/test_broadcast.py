@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import jsonschema
 import pytest
@@ -16,7 +16,7 @@ from tests.flow.messages import VALIDATOR
 if TYPE_CHECKING:
     from fallback.events import Event
 
-WHO = ("whisper-base", "model.onnx", "ipfs", "one.invalid")
+WHO: tuple[str, str, Literal["ipfs"], str] = ("whisper-base", "model.onnx", "ipfs", "one.invalid")
 STARTED = events.RunStarted(2, 150)
 
 
@@ -34,7 +34,11 @@ class Told:
     def __init__(self, *told: Event) -> None:
         self.clock = itertools.count(1000)
         self.cast = Broadcast(
-            "r1", {"whisper-base": "stt"}, lambda: next(self.clock), itertools.count(1).__next__
+            "r1",
+            {"whisper-base": "stt"},
+            {("whisper-base", "model.onnx"): 100},
+            now=lambda: next(self.clock),
+            mark=itertools.count(1).__next__,
         )
         self.seen = 0
         for event in told:
@@ -71,7 +75,12 @@ def test_progress_says_everything_design_lists() -> None:
         "percentComplete": 25.0, "progress": 25.0, "completedFiles": 0, "totalFiles": 2, "timestamp": 1004,
         "source": "ipfs", "file": "model.onnx", "started": True, "done": False, "downloading": True,
     }  # fmt: skip
-    assert (run["bytesDownloaded"], run["totalBytes"], run["percentComplete"], run["eta"]) == (25, 150, 16.67, 25)
+    assert (run["bytesDownloaded"], run["totalBytes"], run["percentComplete"], run["eta"]) == (
+        25,
+        150,
+        16.67,
+        25,
+    )
     assert (run["modelId"], run["model"], run["source"], run["currentGateway"]) == (
         "whisper", ["whisper-base"], "ipfs", "one.invalid",
     )  # fmt: skip
@@ -80,11 +89,20 @@ def test_progress_says_everything_design_lists() -> None:
 @pytest.mark.parametrize(
     ("event", "said"),
     [
-        (events.AttemptStarted(*WHO, 1, 10), {"status": "attempting", "bytesDownloaded": 10}),
-        (ended("unavailable", "503"), {"status": "error", "error": "503", "done": False, "downloading": True}),
+        (
+            events.AttemptStarted(*WHO, 1, 10),
+            {"status": "attempting", "bytesDownloaded": 10, "totalBytes": 100},
+        ),
+        (
+            ended("unavailable", "503"),
+            {"status": "error", "error": "503", "done": False, "downloading": True},
+        ),
         (completed(), {"status": "success", "source": "ipfs", "progress": 100.0, "done": True}),
         (completed("huggingface"), {"source": "huggingface", "downloading": False, "eta": None}),
-        (events.CacheHit("whisper-base", "model.onnx", 100), {"source": "cache", "gateway": None, "done": True}),
+        (
+            events.CacheHit("whisper-base", "model.onnx", 100),
+            {"source": "cache", "gateway": None, "done": True},
+        ),
         (
             events.FileFailed("whisper-base", "model.onnx", "nobody", 3, 1.0),
             {"status": "error", "error": "nobody", "done": True},
@@ -181,7 +199,8 @@ def test_a_run_of_many_files_costs_no_more_an_event() -> None:
 
 
 def test_a_size_that_nobody_knows_is_null() -> None:
-    file = Told(STARTED, events.Progressed(*WHO, 1, 25, None, 5.0, None)).of_file()
+    event = events.Progressed("whisper-base", "unsized", "ipfs", "one.invalid", 1, 25, None, 5.0, None)
+    file = Told(STARTED, event).of_file()
     assert file["totalBytes"] is file["percentComplete"] is file["bytesRemaining"] is None
 
 

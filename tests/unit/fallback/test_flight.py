@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +14,7 @@ from fallback.flight import Flights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
 
     from fallback.events import Event, Observer
 
@@ -49,8 +50,8 @@ class Calls:
     def __call__(self, work: Callable[[Observer], Any], **options: Any) -> Future[Any]:
         heard: list[Event] = []
         self.heard.append(heard)
-        options = {"observer": heard.append, "patience_s": 10} | options
-        return self.pool.submit(self.flights.together, options.pop("key", "key"), work, **options)
+        given: dict[str, Any] = {"observer": heard.append, "patience_s": 10} | options
+        return self.pool.submit(self.flights.together, given.pop("key", "key"), work, **given)
 
     def joined(self, count: int, flights: int = 1) -> None:
         """Wait until so many are on board, for the so-manieth time: they have heard how the files stand."""
@@ -88,7 +89,8 @@ def test_every_observer_hears_how_the_files_stand_and_then_everything(calls: Cal
 
 
 @pytest.mark.parametrize(
-    "error", [UnavailableError("f", []), StorageError("/m", "full"), ZeroDivisionError(), TimeoutError("its own")]  # type: ignore[arg-type]
+    "error",
+    [UnavailableError("f", []), StorageError("/m", "full"), ZeroDivisionError(), TimeoutError("its own")],  # type: ignore[arg-type]
 )
 def test_an_error_reaches_all_and_does_not_stick(calls: Calls, error: Exception) -> None:
     def fails() -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -49,9 +50,6 @@ def test_what_is_refused(body: bytes, content_type: str, status: int) -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_names_or_a_refusal(body: bytes) -> None:
-    try:
-        models = models_in(body, JSON)
-    except Refusal as refusal:
-        assert 400 <= refusal.status < 500
-    else:
-        assert all(isinstance(name, str) for name in models)
+    """Nothing else is raised."""
+    with contextlib.suppress(Refusal):
+        assert all(isinstance(name, str) for name in models_in(body, JSON))
