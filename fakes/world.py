@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from fakes.access import Access
+from fakes.blockstore import Blockstore
 from fakes.catalogue import Catalogue
 from fakes.cdn import Cdn
 from fakes.control import control
@@ -66,7 +67,8 @@ class World:
     what is not there (see `fakes.access`). With `https` every server speaks TLS, and `ca` is the certificate (PEM) of the
     CA that signed for them, made for this world and gone with it. `hub_quota` is how many requests it answers a client in `hub_window_s`
     (None: any number). `gateway_modes` says by name which gateways serve blocks alone or redirect to subdomains, and
-    `gateway_caps` which give no file of more bytes than so many, except as blocks.
+    `gateway_caps` which give no file of more bytes than so many, except as blocks. Unless `published`, the gateways have
+    nothing until Pinata or Kubo is sent it.
     """
 
     def __init__(
@@ -88,9 +90,10 @@ class World:
         gateway_modes: Mapping[str, Mode] | None = None,
         gateway_caps: Mapping[str, int] | None = None,
         https: bool = False,
+        published: bool = True,
     ) -> None:
         self.catalogue = manifest if isinstance(manifest, Catalogue) else Catalogue(manifest, size=size)
-        self.blocks = self.catalogue.blocks.copy()
+        self.blocks = self.catalogue.blocks.copy() if published else Blockstore()
         self._scenario = scenario if isinstance(scenario, Scenario) else shipped(scenario or "healthy")
         self._names = [f"gateway{number}" for number in range(1, gateways + 1)]
         self._send_buffer, self._url_ttl_s, self._page_size = send_buffer, url_ttl_s, page_size

@@ -41,7 +41,7 @@ from fallback.events import Published, Uploading, Warned, as_json
 from fallback.ipfs import car, reading
 from fallback.ipfs.cid import Cid
 from fallback.ipfs.unixfs import KUBO_CID_V1, V0_2015, V1_2025
-from fallback.publish import tree
+from fallback.publish import targets, tree
 from fallback.publish.package import Package
 from fallback.state import FILE_NAME, State
 
@@ -75,7 +75,7 @@ MODELS: dict[str, Any] = {
 @pytest.fixture(name="world")
 def _world() -> Iterator[World]:
     """Whose gateways have nothing yet, so that what they serve was published."""
-    with World(MODELS, size="full", gateways=2) as world:
+    with World(MODELS, size="full", gateways=2, published=False) as world:
         yield world
 
 
@@ -271,6 +271,30 @@ def test_what_is_not_here_or_not_right_is_not_published(world: World, settings: 
     path.write_bytes(b"x" * path.stat().st_size)
     with pytest.raises(ConfigError, match=r"(?s)config.json: is not here.*onnx: is not the file.*sync tiny"):
         publish_models(["tiny"], to="kubo", settings=settings)
+    assert not world.journal.entries()
+
+
+def test_what_is_private_is_served_by_nobody(world: World, settings: Settings) -> None:
+    """So it is by default at Pinata's v3: that an upload is made public is what gets it to the gateways."""
+    cid = root(settings, V1_2025)
+    assert requests.get(f"{world.gateways[0]}/ipfs/{cid}/config.json", timeout=5).status_code == 404
+    publish_models(["tiny"], to="pinata-v3", settings=settings)
+    assert requests.get(f"{world.gateways[0]}/ipfs/{cid}/config.json", timeout=5).status_code == 200
+
+
+def test_what_v3_does_not_take_is_not_sent(
+    world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(targets, "V3_MOST_BYTES", 3_000_000)
+    with pytest.raises(SettingsError, match="use --pinata-api v1"):
+        publish_models(["tiny"], to="pinata-v3", settings=settings)
+    assert publish_models(["other"], to="pinata-v3", settings=settings)
+    assert [entry.path for entry in world.journal.select(server="pinata")] == ["/v3/files"]
+
+
+def test_offline_nothing_is_published(world: World, settings: Settings) -> None:
+    with pytest.raises(ConfigError, match="offline"):
+        publish_models(to="kubo", settings=replace(settings, offline=True))
     assert not world.journal.entries()
 
 

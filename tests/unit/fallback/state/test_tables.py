@@ -120,6 +120,14 @@ class TestCids:
         assert state.cids.newest("tts", "voice") == "same"
         assert state.cids.newest("tts", "stt") is None
 
+    def test_a_cid_that_was_given_up_and_came_back_counts_in_its_newest_row(self, state: State) -> None:
+        for cid in ("a", "b", "a"):
+            state.cids.add(cid, "tts", "voice", now=1.0)
+        state.cids.used("a", "tts", "voice", now=2.0, ok=True)
+        state.cids.used("a", "tts", "other", now=2.0, ok=True)
+        counts = state.db.execute("SELECT cid, success_count FROM ipfs_cids ORDER BY id")
+        assert counts == [("a", 0), ("b", 0), ("a", 1)]
+
     def test_adding_it_again_adds_no_row(self, state: State) -> None:
         state.cids.add("one", "tts", "voice", now=1.0, model_hash="h")
         state.cids.add("one", "tts", "voice", now=2.0, gateway_url="https://dweb.link")
@@ -248,6 +256,29 @@ class TestKnownHealth:
         text = json.dumps({"streak": 3, "later": math.pi})
         state.db.execute("INSERT INTO source_health VALUES ('a', ?)", (text,))
         assert state.health.load() == {"a": Health(streak=3)}
+
+
+class TestDownloads:
+    def test_progress_makes_it_in_progress_but_a_resumed_one_stays_so(self, state: State) -> None:
+        """Whoever reads the table sees that bytes of before were kept."""
+        row = state.downloads.begun("a", total=9, sha256=None, cid=None, now=1.0)
+        assert [each.status for each in state.downloads.newest()] == ["pending"]
+        state.downloads.progressed(row, received=2, size=2)
+        assert [each.status for each in state.downloads.newest()] == ["in_progress"]
+        state.downloads.paused(row)
+        assert state.downloads.begun("a", total=9, sha256=None, cid=None, now=2.0) == row
+        state.downloads.progressed(row, received=3, size=5)
+        [found] = state.downloads.newest()
+        assert (found.status, found.downloaded_bytes, found.currentSize) == ("resuming", 5, 5)
+
+
+class TestChunks:
+    def test_a_list_of_another_length_is_none(self, state: State) -> None:
+        """It cannot be of this file, cut into chunks of this size."""
+        state.chunks.put("ab", ["11" * 32, "22" * 32])
+        assert state.chunks.get("ab", 15, 10) == ("11" * 32, "22" * 32)
+        assert [state.chunks.get("ab", size, 10) for size in (10, 21)] == [(), ()]
+        assert state.chunks.get("cd", 15, 10) == ()
 
 
 def test_every_table_answers_nothing_when_the_folder_cannot_be_made(tmp_path: Path) -> None:
