@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -49,6 +50,30 @@ def _empty(stage: Stage) -> None:
     _put(stage, b"")
 
 
+def _folder(stage: Stage) -> None:
+    stage.target().mkdir(parents=True)
+    (stage.target() / "somebody's.txt").write_text("keep me\n")
+
+
+def _link(stage: Stage) -> None:
+    """To a file that is not the client's: as long, and precious."""
+    theirs = stage.sandbox / "theirs.bin"
+    theirs.write_bytes(b"p" * stage.files[0].blob.size)
+    stage.target().parent.mkdir(parents=True)
+    stage.target().symlink_to(theirs)
+
+
+def _pipe(stage: Stage) -> None:
+    stage.target().parent.mkdir(parents=True)
+    os.mkfifo(stage.target())
+
+
+def _file_as_parent(stage: Stage) -> None:
+    parent = stage.target().parent
+    parent.parent.mkdir(parents=True)
+    parent.write_text("keep me\n")
+
+
 def _put(stage: Stage, content: bytes, number: int = 0) -> None:
     path = stage.target(number)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,4 +89,8 @@ BEFORE: dict[str, Callable[[Stage], None]] = {
     "long": _long,
     "old": _old,
     "empty": _empty,
+    "folder": _folder,
+    "link": _link,
+    "pipe": _pipe,
+    "file-as-parent": _file_as_parent,
 }

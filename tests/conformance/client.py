@@ -11,11 +11,11 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 GRACE_S = 2.0
 """For a program to start and to end, on a busy machine, beside its deadline."""
@@ -97,6 +97,15 @@ class Process:
         except PermissionError:
             return True
         return True
+
+    def group(self) -> list[int]:
+        """Its processes, by their ids."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if os.getpgid(int(path.name)) == self._popen.pid:
+                    found.append(int(path.name))
+        return found
 
     def said(self) -> dict[str, str]:
         """The ends of its output, for people."""

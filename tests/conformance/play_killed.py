@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import time
+from functools import partial
 from typing import TYPE_CHECKING
+
+from . import verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +38,92 @@ def tampered(stage: Stage) -> None:
     for path in partials(stage):
         _CHANGES[stage.case.given["how"]](path, stage)
     stage.expect_right(stage.run())
+
+
+def killed(stage: Stage) -> None:
+    """SIGKILL at each of these shares of the file, one run after the other; then a run to the end."""
+    for fraction in stage.case.given["at"]:
+        kill_at(stage, fraction)
+    stage.expect_right(stage.run())
+
+
+def killed_at_rename(stage: Stage) -> None:
+    """Strace kills the first run at its first rename; the next one runs without."""
+    with stage.start(around=["killed-at-rename"]) as (run, _):
+        run.signalled = signal.SIGKILL
+    stage.demand(run.code != 0 or run.all_right, "exit 0 without the file")
+    stage.expect_right(stage.run())
+
+
+def stopped(stage: Stage) -> None:
+    """A signal that asks; with `code`, the exit code that shells and service managers know."""
+    number = signal.Signals[stage.case.given["signal"]]
+    began = time.monotonic()
+    run = kill_at(stage, 0.3, number)
+    if "code" in stage.case.given:
+        wanted = {stage.case.given["code"], -number}
+        stage.demand(run.code in wanted, f"exit {run.code} after {number.name}")
+        return
+    stage.demand(time.monotonic() - began < 8, "it took long to end")
+    stage.demand(run.code != 0, "exit 0, though it was stopped")
+    stage.expect_right(stage.run())
+
+
+def finished_before_a_kill(stage: Stage) -> None:
+    """Two small files are done when the large one is cut short."""
+    small = [each for each in stage.files if each.blob.size < LARGE * 2]
+    with stage.start() as (run, process):
+        done = stage.until(lambda: all((stage.folder / each.path).exists() for each in small), process, 8)
+        run.signalled = signal.SIGKILL
+        process.signal(signal.SIGKILL)
+    stage.demand(done, "finished files had no name while another was on its way")
+    second = stage.run()
+    stage.expect_right(second)
+    for each in small:
+        stage.demand(not second.asked(path=f"*/{each.name}"), f"{each.name} was asked for again")
+
+
+def state_lost(stage: Stage) -> None:
+    """Between two runs the client's own folder is emptied, or every file of it is overwritten."""
+    stage.expect_right(stage.run())
+    if stage.case.given["how"] == "removed":
+        shutil.rmtree(stage.state)
+        stage.state.mkdir()
+    for path in stage.state.rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"no database, no lock, nothing that anybody could read\n" * 200)
+    second = stage.run()
+    stage.expect_right(second)
+    stage.demand(not second.asked(), "files that are there and right were asked for again")
+
+
+def clock_jump(stage: Stage) -> None:
+    """The wall clock jumps a year ahead in the middle, and back."""
+    with stage.start() as (run, process):
+        clock = process.output / "clock"
+        size = stage.files[0].blob.size
+        for sent, offset in ((size // 3, "+1y"), (size * 2 // 3, "-1y")):
+            stage.until(partial(_is_sent, stage, sent), process)
+            clock.write_text(f"{offset}\n")
+    stage.judge(run)
+
+
+def _is_sent(stage: Stage, count: int) -> bool:
+    return stage.world.journal.bytes_sent() > count
+
+
+def flow_killed(stage: Stage) -> None:
+    """Thirteen files, killed when a third of all bytes has been sent."""
+    total = sum(each.blob.size for each in stage.files)
+    with stage.start() as (run, process):
+        stage.until(lambda: stage.world.journal.bytes_sent() > total // 3, process, 60)
+        run.signalled = signal.SIGKILL
+        process.signal(signal.SIGKILL)
+    second = stage.run()
+    stage.expect_right(second)
+    # A connection's buffers, of which a large socket holds some megabytes, are nobody's fault.
+    most = total - run.sent() + verdict.SLACK * 4
+    stage.demand(second.sent() <= most, f"{run.sent()} of {total} bytes were sent, then {second.sent()}")
 
 
 def kill_at(stage: Stage, fraction: float, number: int = signal.SIGKILL) -> Run:

@@ -25,7 +25,7 @@ from .system import SYSTEMS
 from .watch import Watch, state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from fakes.journal import Entry
 
@@ -45,6 +45,8 @@ class Run:
     """One run, measured: `files` is what each final name holds at the end, as `watch.state` says it."""
 
     job: dict[str, Any]
+    output: Path
+    is_alone: bool = True
     code: int | None = None
     seconds: float = 0.0
     was_killed: bool = False
@@ -60,7 +62,11 @@ class Run:
     @property
     def right(self) -> list[str]:
         """Paths that hold exactly their file."""
-        return [file["path"] for file in self.job["files"] if self.files[file["path"]] == file["sha256"]]
+        return [
+            file["path"]
+            for file in self.job["files"]
+            if self.files.get(file["path"], "") == file.get("sha256")
+        ]
 
     @property
     def all_right(self) -> bool:
@@ -129,30 +135,43 @@ class Stage:
         """The final name of a file of the job."""
         return self.folder / self.files[number].path
 
-    def run(self, job: dict[str, Any] | None = None, *, verb: str = "fetch") -> Run:
-        """Run the client to its end; UnsupportedError if it says so."""
-        with self.start(job, verb=verb) as (run, _):
+    def run(self, job: dict[str, Any] | None = None, **options: Any) -> Run:
+        """Run the client to its end; UnsupportedError if it says so. The options are those of `start`."""
+        with self.start(job, **options) as (run, _):
             pass
         return run
 
     @contextlib.contextmanager
     def start(
-        self, job: dict[str, Any] | None = None, *, verb: str = "fetch"
+        self,
+        job: dict[str, Any] | None = None,
+        *,
+        verb: str = "fetch",
+        watched: bool = True,
+        also: Collection[str] = (),
+        around: Sequence[str] | None = None,
     ) -> Iterator[tuple[Run, Process]]:
-        """Run the client, with the block in the middle; the run is whole when the block is left."""
+        """Run the client, with the block in the middle; the run is whole when the block is left.
+
+        A job whose paths are not to be looked at is not `watched`. Digests that somebody else may put under a final
+        name meanwhile are in `also`: then it does not count who was last. `around` is in place of the case's own.
+        """
         job = job or self.job
-        run = Run(job)
-        self.runs.append(run)
-        output = self.sandbox / f"run{len(self.runs)}"
+        output = self.sandbox / f"run{len(self.runs) + 1}"
         output.mkdir()
+        run = Run(job, output, is_alone=not also)
+        self.runs.append(run)
         (output / "job.json").write_text(json.dumps(job, indent=1) + "\n")
         home = {"HOME": str(self.outside), "TMPDIR": str(self.sandbox), **_certificates(self)}
-        command = [*self._around(output), *self.command, verb, "--job", str(output / "job.json")]
-        paths = {_path_of(job, file): file["sha256"] for file in job["files"]}
-        run.before = {file["path"]: state(path) for path, file in zip(paths, job["files"], strict=True)}
+        names = self.case.around if around is None else around
+        before = [part.replace("{output}", str(output)) for name in names for part in wrapped(name)]
+        command = [*before, *self.command, verb, "--job", str(output / "job.json")]
+        paths = {file["path"]: Path(job["folder"], file["path"]) for file in job["files"] if watched}
+        allowed = {paths[file["path"]]: {file["sha256"], *also} for file in job["files"] if watched}
+        run.before = {name: state(path) for name, path in paths.items()}
         seq = len(self.world.journal.entries())
         with (
-            Watch(paths) as watch,
+            Watch(allowed) as watch,
             Process(command, folder=output, env={**home, **self.case.env}, limit_s=limit_of(job)) as process,
         ):
             yield run, process
@@ -161,19 +180,20 @@ class Stage:
         run.seconds, run.was_killed, run.said = process.seconds, process.killed, process.said()
         run.entries = self.world.journal.entries()[seq:]
         run.seen = watch.problems
-        run.files = {file["path"]: state(path) for path, file in zip(paths, job["files"], strict=True)}
+        run.files = {name: state(path) for name, path in paths.items()}
         run.strange = sorted(str(path) for path in self.outside.rglob("*"))
         if run.code == UNSUPPORTED:
             raise UnsupportedError
         self.problems += verdict.always(run)
 
-    def _around(self, output: Path) -> list[str]:
-        return [part.replace("{output}", str(output)) for name in self.case.around for part in wrapped(name)]
-
     def demand(self, holds: object, problem: str) -> None:
         """Note the problem unless it holds."""
         if not holds:
             self.problems.append(problem)
+
+    def judge(self, run: Run) -> None:
+        """What the case expects of a run."""
+        self.problems += verdict.of_case(run, self.case)
 
     def expect_right(self, run: Run) -> None:
         """Exit 0 and every file right."""
@@ -199,17 +219,15 @@ def models_of(case: Case) -> dict[str, Any] | None:
 
 
 def _options(case: Case) -> dict[str, Any]:
-    size = "full" if case.files else "small"
-    return {"size": size, "send_buffer": SEND_BUFFER, **case.world}
+    given = {"size": "full" if case.files else "small", **case.world}
+    # Large files need the kernel's own speed.
+    is_small = case.files or given["size"] == "small"
+    return {**({"send_buffer": SEND_BUFFER} if is_small else {}), **given}
 
 
 def _certificates(stage: Stage) -> dict[str, str]:
     names = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
     return dict.fromkeys(names, str(stage.world.ca)) if stage.world.ca else {}
-
-
-def _path_of(job: dict[str, Any], file: dict[str, Any]) -> Path:
-    return Path(job["folder"], file["path"])
 
 
 def _filled(changes: dict[str, Any], stage: Stage) -> dict[str, Any]:

@@ -150,6 +150,14 @@ def read_only(stage: Stage) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def state_read_only(stage: Stage) -> Iterator[None]:
+    """The client's own folder cannot be written, whoever tries."""
+    with own_mounts():
+        _mount(None, stage.state, "tmpfs", _RDONLY)
+        yield
+
+
 SYSTEMS: dict[str, Callable[[Stage], AbstractContextManager[object]]] = {
     "no-names": no_names,
     "silent-names": silent_names,
@@ -157,5 +165,6 @@ SYSTEMS: dict[str, Callable[[Stage], AbstractContextManager[object]]] = {
     "small-disk": small_disk,
     "other-disk": other_disk,
     "read-only": read_only,
+    "state-read-only": state_read_only,
     "public-address": public_address,
 }

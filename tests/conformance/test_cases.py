@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from . import checks, scripts, verdict
+from . import checks, checks_disk, scripts, verdict
 from .case import all_cases
 from .conftest import KEY, command_of
 from .dump import keep
@@ -60,4 +60,4 @@ def play(stage: Stage) -> None:
     run = stage.run()
     stage.problems += verdict.of_case(run, case)
     for name in case.expect.checks:
-        stage.problems += checks.ALL[name](run)
+        stage.problems += (checks.ALL | checks_disk.ALL)[name](run)

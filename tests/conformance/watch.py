@@ -15,7 +15,7 @@ import threading
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
 INTERVAL_S = 0.004
@@ -23,14 +23,13 @@ ABSENT = "absent"
 
 
 class Watch:
-    """Looks at `paths` (each with the SHA-256 that its file must have) from `with` to its end.
+    """Looks at `paths` (each with the SHA-256s that its file may have) from `with` to its end.
 
-    `problems` says what was wrong, once a path; `state` what each path holds now: a SHA-256, "absent", or what kind of
-    thing it is that is no file.
+    `problems` says what was wrong, once a path.
     """
 
-    def __init__(self, paths: Mapping[Path, str]) -> None:
-        self._right = {path: {ABSENT, sha256} for path, sha256 in paths.items()}
+    def __init__(self, paths: Mapping[Path, Collection[str]]) -> None:
+        self._right = {path: {ABSENT, *right} for path, right in paths.items()}
         self._seen: dict[Path, tuple[int, ...] | None] = {}
         self._problems: dict[Path, str] = {}
         self._over = threading.Event()

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-KNOWN = {"car", "events", "metrics", "token"}
+KNOWN = {"car", "events", "metrics", "publish", "token"}
 
 
 def main() -> None:
@@ -23,21 +23,51 @@ def main() -> None:
     parser.add_argument("--job", type=Path, required=True)
     options = parser.parse_args()
     job = json.loads(options.job.read_text())
-    if options.verb != "fetch" or not set(job["needs"]) <= KNOWN:
+    if not set(job["needs"]) <= KNOWN:
         sys.exit(2)
-    manifest = Path(job["state"]) / "manifest.json"
+    manifest = Path("manifest.json").absolute()  # every run has a folder of its own
     manifest.write_text(json.dumps(manifest_of(job)))
     os.environ.update(settings_of(job, manifest))
-    sys.argv = ["fallback", "sync", "--json"]
     if job.get("events"):
-        events = os.open(job["events"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(events, 1)
+        os.dup2(os.open(job["events"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+    code = run("sync", "--json") if options.verb == "fetch" else publish(job["publish"])
+    if job.get("metrics"):
+        write_metrics(Path(job["metrics"]))
+    sys.exit(1 if code in {2, 3} else code)
+
+
+def run(*command: str) -> int:
+    """The command line in this process, so that signals are its own; its exit code."""
     from fallback.cli.main import main as fallback
 
+    sys.argv = ["fallback", *command]
     try:
         fallback()
     except SystemExit as ended:
-        sys.exit(1 if ended.code in {2, 3} else ended.code)
+        return int(ended.code or 0)
+
+
+def publish(order: dict[str, Any]) -> int:
+    """`fallback publish`, which prints each model with its CID as JSON."""
+    target = {"kubo": "FALLBACK_KUBO_API", "pinata": "FALLBACK_PINATA_API"}[order["to"]]
+    os.environ |= {target: order["api"], "FALLBACK_PINATA_JWT": order["token"] or ""}
+    told = os.open("told.jsonl", os.O_RDWR | os.O_CREAT)
+    os.dup2(told, 1)
+    code = run("publish", "--to", order["to"], "--json")
+    lines = [json.loads(line) for line in Path("told.jsonl").read_text().splitlines()]
+    found = {line["model"]: line["cid"] for line in lines if line["event"] == "published"}
+    if code == 0:
+        Path(order["result"]).write_text(json.dumps(found))
+    return code
+
+
+def write_metrics(path: Path) -> None:
+    from fallback import Settings
+    from fallback.report import metrics_report
+
+    settings = Settings.load()
+    records = metrics_report(settings, "records")["metrics"]
+    path.write_text(json.dumps({"records": records, "summary": metrics_report(settings, "summary")}))
 
 
 def manifest_of(job: dict[str, Any]) -> dict[str, Any]:
@@ -96,6 +126,8 @@ def settings_of(job: dict[str, Any], manifest: Path) -> dict[str, str]:
         "backoff_s": job["backoff_s"],
         "max_wait_s": job["max_wait_s"],
         "deadline_s": job["deadline_s"],
+        "lock_timeout_s": job["deadline_s"]
+        / 4,  # so that there is time to work beside a holder that stands still
         "reserve_bytes": 0,
     }
     return {f"FALLBACK_{name.upper()}": str(value) for name, value in settings.items() if value is not None}
