@@ -83,27 +83,19 @@ class Process:
     def survivors(self) -> bool:
         """Whether processes of its group are there still, a moment after its end."""
         ends_at = time.monotonic() + 0.5
-        while self._is_group_there():
+        while self.group():
             if time.monotonic() > ends_at:
                 return True
             time.sleep(_POLL_S)
         return False
 
-    def _is_group_there(self) -> bool:
-        try:
-            os.killpg(self._popen.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
-        return True
-
     def group(self) -> list[int]:
-        """Its processes, by their ids."""
+        """Its processes, by their ids; one that has ended and that nobody has asked for is none."""
         found = []
         for path in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                if os.getpgid(int(path.name)) == self._popen.pid:
+                state, _, group = (path / "stat").read_text().rpartition(")")[2].split()[:3]
+                if int(group) == self._popen.pid and state not in {"Z", "X"}:
                     found.append(int(path.name))
         return found
 

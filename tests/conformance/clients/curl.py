@@ -27,7 +27,8 @@ def main() -> int:
     if options.verb != "fetch" or job["needs"]:
         return 2
     ends_at = time.monotonic() + job["deadline_s"] - 0.2
-    return 0 if all([fetched(job, file, ends_at) for file in job["files"]]) else 1
+    results = [fetched(job, file, ends_at) for file in job["files"]]
+    return 0 if all(results) else 1
 
 
 def fetched(job: dict[str, Any], file: dict[str, Any], ends_at: float) -> bool:
@@ -62,8 +63,8 @@ def command(job: dict[str, Any], file: dict[str, Any], url: str, part: Path, lef
     }
     words = [str(word) for pair in limits.items() for word in pair]
     trust = ["--cacert", job["ca_bundle"]] if job["ca_bundle"] else []
-    here = ["--continue-at", "-"] if part.exists() else []
-    return ["curl", "--fail", "--location", "--silent", "--show-error", *words, *trust, *here, "-o", str(part), url]
+    how = ["--fail", "--location", "--silent", "--show-error", "--retry-all-errors", "--continue-at", "-"]
+    return ["curl", *how, *words, *trust, "--output", str(part), url]
 
 
 if __name__ == "__main__":

@@ -26,11 +26,14 @@ def main() -> int:
     job = json.loads(options.job.read_text())
     if options.verb != "fetch" or job["needs"]:
         return 2
-    retry = Retry(total=job["attempts"], backoff_factor=job["backoff_s"], status_forcelist=[429, 500, 502, 503, 504])
+    retry = Retry(
+        total=job["attempts"], backoff_factor=job["backoff_s"], status_forcelist=[429, 500, 502, 503, 504]
+    )
     session = requests.Session()
     session.mount("http://", HTTPAdapter(max_retries=retry))
     session.mount("https://", HTTPAdapter(max_retries=retry))
-    return 0 if all([fetched(session, job, file) for file in job["files"]]) else 1
+    results = [fetched(session, job, file) for file in job["files"]]
+    return 0 if all(results) else 1
 
 
 def fetched(session: requests.Session, job: dict[str, Any], file: dict[str, Any]) -> bool:
@@ -40,14 +43,17 @@ def fetched(session: requests.Session, job: dict[str, Any], file: dict[str, Any]
     path.parent.mkdir(parents=True, exist_ok=True)
     for url in file["urls"]:
         try:
-            with session.get(url, stream=True, timeout=(job["connect_timeout_s"], job["timeout_s"])) as answer:
+            with session.get(
+                url, stream=True, timeout=(job["connect_timeout_s"], job["timeout_s"])
+            ) as answer:
                 answer.raise_for_status()
                 with path.open("wb") as out:
                     for chunk in answer.iter_content(chunk_size=8192):
                         out.write(chunk)
-            return True
         except (requests.RequestException, OSError) as error:
-            print(f"{url}: {error}", file=sys.stderr)
+            print(f"{url}: {error}")
+        else:
+            return True
     return False
 
 
