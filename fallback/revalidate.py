@@ -88,16 +88,17 @@ def check_versions(
     return tuple(versions)
 
 
-def due_models(settings: Settings, now: float, warn: Callable[[str], None]) -> tuple[str, ...]:
-    """The models of the manifest in force that HuggingFace may be asked about at `now`; nothing is requested.
+def due_models(settings: Settings, warn: Callable[[str], None], now: float | None = None) -> tuple[str, ...]:
+    """The models of the manifest in force that HuggingFace may be asked about `now`; nothing is requested.
 
     Raises:
         ManifestError: the manifest cannot be used.
     """
+    moment = time.time() if now is None else now
     with remembered(settings.state_path, warn) as state:
         models = load_manifest(settings).models
         return tuple(
-            each.name for each in models if is_due(each, state.versions.get(each.name), settings, now)
+            each.name for each in models if is_due(each, state.versions.get(each.name), settings, moment)
         )
 
 

@@ -23,6 +23,7 @@ from fallback.server.connection import HttpConnection, WatchConnection
 from fallback.server.feed import Feed
 from fallback.server.guard import HEADER_BYTES, Door
 from fallback.server.prometheus import Prometheus
+from fallback.server.revalidating import revalidating
 from fallback.server.runs import Runs
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def serve(settings: Settings, started: Callable[[str], None]) -> None:
         raise SettingsError(
             f"serve_host: {settings.serve_host} can be reached from other machines, so serve_token must be set"
         )
-    with contextlib.closing(_bound(settings)) as listening:
+    with contextlib.closing(_bound(settings)) as listening, revalidating(settings):
         asyncio.run(_serve(settings, listening, started, local=local))
 
 

@@ -108,9 +108,9 @@ def test_it_is_asked_once_a_day_and_a_little_later(world: World, settings: Setti
     world.journal.clear()
     assert ask(settings, NOW + 0.99 * DAY).state == "current"
     assert not world.journal.entries()
-    assert "tiny" not in due_models(settings, NOW + 0.99 * DAY, pytest.fail)
-    assert "tiny" in due_models(settings, NOW + 1.1 * DAY, pytest.fail)
-    assert "tiny" in due_models(settings, NOW - 1, pytest.fail)
+    assert "tiny" not in due_models(settings, pytest.fail, NOW + 0.99 * DAY)
+    assert "tiny" in due_models(settings, pytest.fail, NOW + 1.1 * DAY)
+    assert "tiny" in due_models(settings, pytest.fail, NOW - 1)
     ask(settings, NOW + 60, anyway=True)
     assert world.journal.entries()
 
