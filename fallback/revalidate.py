@@ -73,10 +73,10 @@ def check_versions(
     chosen = _chosen(models, settings)
     hub = HuggingFace(settings.hf_endpoint, settings.hf_token)
     with running(settings, (hub,), observer, stop, types={}) as (run, state):
-        moment = run.clock.now() if now is None else now
         lock = settings.state_path / "locks" / LOCK
         # Whoever waited for another process finds its answers, and asks nothing.
         with locks.held(lock, timeout_s=settings.lock_timeout_s, over=run.over):
+            moment = run.clock.now() if now is None else now
             versions = []
             for model in chosen.models:
                 run.check()

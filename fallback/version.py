@@ -29,6 +29,10 @@ JITTER = 0.1
 """Of `revalidate_h`: so that machines that began together drift apart."""
 
 
+SKEW_S = 3600.0
+"""By so much the clocks of two processes or machines may differ, and neither is wrong."""
+
+
 @dataclass(frozen=True, slots=True)
 class Version:
     """What is known of a model's version. Times are seconds since the epoch.
@@ -119,13 +123,13 @@ def _compared(pinned: str | None, found: str) -> Literal["current", "newer", "un
 
 
 def is_due(model: Model, known: Known | None, settings: Settings, now: float) -> bool:
-    """Whether HuggingFace may be asked about it. A time of asking that is to come is a wrong clock's."""
+    """Whether HuggingFace may be asked about it. A time of asking that is long to come is a wrong clock's."""
     ref = model.huggingface
     if ref is None or settings.offline:
         return False
     if known is None or known.question != question(ref, settings):
         return True
-    return now >= known.due_at or now < known.asked_at
+    return now >= known.due_at or now < known.asked_at - SKEW_S
 
 
 def next_due(settings: Settings, now: float, jitter: float) -> float:

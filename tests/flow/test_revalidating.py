@@ -15,7 +15,7 @@ import requests
 
 from fakes.faults import Hang
 from fakes.world import World
-from fallback import Settings, known_versions
+from fallback import Settings, durable, known_versions
 from fallback.server import revalidating as module
 from fallback.server.revalidating import revalidating
 from tests.flow.told import until
@@ -91,11 +91,11 @@ def test_a_manifest_that_cannot_be_read_is_said_once(
         said.append(capsys.readouterr().err)
         return "".join(said).count("versions are not asked for")
 
-    path.write_text("{")
+    durable.write_text(path, "{")
     with revalidating(settings):
         until(lambda: count() > 0)
         threading.Event().wait(0.2)
-        path.write_text(good)
+        durable.write_text(path, good)
         until(lambda: state(settings) == "current")
     assert count() == 1
 

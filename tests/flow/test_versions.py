@@ -110,7 +110,7 @@ def test_it_is_asked_once_a_day_and_a_little_later(world: World, settings: Setti
     assert not world.journal.entries()
     assert "tiny" not in due_models(settings, pytest.fail, NOW + 0.99 * DAY)
     assert "tiny" in due_models(settings, pytest.fail, NOW + 1.1 * DAY)
-    assert "tiny" in due_models(settings, pytest.fail, NOW - 1)
+    assert "tiny" in due_models(settings, pytest.fail, NOW - DAY)
     ask(settings, NOW + 60, anyway=True)
     assert world.journal.entries()
 
