@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fallback.author import manifest_from_dir, manifest_from_hub
-    from fallback.download import FileResult
-    from fallback.engine import FileFailure, Summary, fetch, load_manifest, sync
+    from fallback.engine import fetch, load_manifest, sync
     from fallback.errors import (
         BusyError,
         ConfigError,
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from fallback.merge import add_to_manifest
     from fallback.publish.publishing import Publication, publish_models, write_car
     from fallback.report import Checked, check_files
+    from fallback.results import FileFailure, FileResult, Summary
     from fallback.revalidate import check_versions, due_models, known_versions
     from fallback.settings import Settings
     from fallback.switch import finish_upgrades
@@ -86,8 +86,8 @@ __all__ = [
 
 _HOMES = {
     **dict.fromkeys(["manifest_from_dir", "manifest_from_hub"], "author"),
-    "FileResult": "download",
-    **dict.fromkeys(["FileFailure", "Summary", "fetch", "load_manifest", "sync"], "engine"),
+    **dict.fromkeys(["FileFailure", "FileResult", "Summary"], "results"),
+    **dict.fromkeys(["fetch", "load_manifest", "sync"], "engine"),
     **dict.fromkeys([name for name in __all__ if name.endswith("Error")], "errors"),
     **dict.fromkeys(["Event", "Observer", "as_json", "engine_progress"], "events"),
     **dict.fromkeys(["File", "Manifest", "Model"], "manifest"),

@@ -63,6 +63,12 @@ class Found:
         except OSError:
             return 0.0
 
+    def delete(self) -> None:
+        """Delete it and its ledger, as far as they can be."""
+        for path in (self.path, self.ledger):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
 
 def found(path: Path) -> Found | None:
     """What `path` says it is; None if it is neither a partial nor a ledger of ours."""

@@ -20,7 +20,8 @@ from fallback.hub_api import HubApi
 from fallback.manifest import File, HubRef, Manifest
 from fallback.run import Stop, running
 from fallback.settings import Settings
-from fallback.sources import HuggingFace, Wanted
+from fallback.sources import HuggingFace
+from fallback.wanted import Wanted
 from fallback.workers import by_threads
 
 if TYPE_CHECKING:

@@ -3,49 +3,45 @@
 `lookup` answers from the `verified` row where size, mtime_ns, ctime_ns and inode still equal it,
 and hashes otherwise; `commit` is fsync, rename, fsync of the folder, row, in that order, so that
 the final name is absent or right at every instant (P1, P2). What stands in a file's place and is
-not the file is set aside as `.bak`, never deleted. Exclusions: nothing here knows where bytes come
+not the file is set aside as `.bak`, never deleted. What only a file needs that no row vouches for is
+loaded with the first such file: a warm run has none. Exclusions: nothing here knows where bytes come
 from (a `Partial` brings them), and every `OSError` leaves as `StorageError`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import glob
-import hashlib
 import os
-import shutil
 import stat
 import threading
 import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from fallback import adoption, durable, locks
+from fallback import durable
 from fallback.errors import StorageError, VerificationError, storage
 from fallback.manifest import CHUNK_BYTES
 from fallback.names import BAK, LEDGER, PARTIAL
-from fallback.partial import Partial
 from fallback.state.verified import Row
-from fallback.verify import prove
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from fallback.manifest import File
-    from fallback.sources import Wanted
+    from fallback.partial import Partial
     from fallback.state.chunks import KnownChunks
     from fallback.state.verified import Verified
     from fallback.verify import Proof
+    from fallback.wanted import Wanted
 
 NO_FILE = "this is not a file; move it away, or let `fallback verify --repair` do so"
 STALE_S = 60.0
 """A partial whose writer nobody can ask is adopted once nothing was written to it for so long."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What stands in a file's place: what it was when it was looked at, and what is wrong with it, if anything."""
 
     about: os.stat_result
@@ -82,15 +78,20 @@ class Cache:
         target = self.target(wanted)
         return (target if self._alone else target.relative_to(self._root)).as_posix()
 
-    def known(self, wanted: Wanted) -> bool:
-        """Whether the file is here and its row still vouches for it: no byte is read."""
+    def vouched(self, wanted: Wanted) -> os.stat_result | None:
+        """What the file is, if it is here and its row still vouches for it; no byte is read."""
         row, sha256 = self._verified.get(self.key(wanted)), wanted.file.sha256
         if row is None or sha256 is None:
-            return False
+            return None
         try:
-            return row.matches(self.target(wanted).lstat(), sha256)
+            about = self.target(wanted).lstat()
         except OSError:
-            return False
+            return None
+        return about if row.matches(about, sha256) else None
+
+    def known(self, wanted: Wanted) -> bool:
+        """Whether the file is here and its row still vouches for it."""
+        return self.vouched(wanted) is not None
 
     def lookup(
         self, wanted: Wanted, *, trust: bool = True, over: Callable[[], bool] = lambda: False
@@ -106,9 +107,8 @@ class Cache:
             StoppedError: `over` said so.
         """
         target = self.target(wanted)
-        if trust and self.known(wanted):
-            with contextlib.suppress(OSError):  # gone since: then it is looked at once more
-                return Found(target.lstat())
+        if trust and (vouched := self.vouched(wanted)) is not None:
+            return Found(vouched)
         self.inside(target)
         with storage(target):
             try:
@@ -134,6 +134,8 @@ class Cache:
                 raise StorageError(target.parent, "a symbolic link leads out of the models folder")
 
     def _proven(self, wanted: Wanted, target: Path, over: Callable[[], bool]) -> Found:
+        from fallback.verify import prove  # noqa: PLC0415 - see the module
+
         with target.open("rb", buffering=0) as stream:
             before = os.fstat(stream.fileno())
             try:
@@ -163,6 +165,8 @@ class Cache:
 
     def salvage(self, wanted: Wanted, kept: Path) -> None:
         """Leave a copy of what was set aside as a partial, if its chunks can say which part of it is wrong."""
+        from fallback.partial import Partial  # noqa: PLC0415 - see the module
+
         file = self.listed(wanted.file)
         with contextlib.suppress(
             OSError, StorageError
@@ -177,6 +181,11 @@ class Cache:
             StorageError: it cannot be made, its folder leads out of the models folder (P8), or the
                 disk has no room for the rest of it beside `reserve_bytes`. Nothing was requested yet.
         """
+        import shutil  # noqa: PLC0415 - see the module
+
+        from fallback import adoption  # noqa: PLC0415 - see the module
+        from fallback.partial import Partial  # noqa: PLC0415 - see the module
+
         target = self.target(wanted)
         with storage(target.parent):
             durable.make_folder(target.parent)
@@ -201,6 +210,8 @@ class Cache:
             VerificationError: it is not the file; nothing was renamed.
             StorageError: the disk failed; the final name is as it was.
         """
+        from fallback import adoption  # noqa: PLC0415 - see the module
+
         partial.proof.finish()
         partial.sync()
         target = self.target(wanted)
@@ -213,7 +224,7 @@ class Cache:
         self._vouch(wanted, about, partial.proof, layer=last.layer, source=last.source)
         for other in adoption.left_of(target, wanted.file):
             if other.life == "dead":
-                _delete(other.path, other.ledger)
+                other.delete()
 
     def listed(self, file: File) -> File:
         """The file with the list of its chunks: the manifest's, or one of an earlier proof of the same bytes."""
@@ -241,6 +252,10 @@ class Cache:
         self, wanted: Wanted, *, timeout_s: float, waits: Callable[[], None], over: Callable[[], bool]
     ) -> AbstractContextManager[bool]:
         """Hold the file's lock, as `locks.held`: it saves a second download and nothing else."""
+        import hashlib  # noqa: PLC0415 - see the module
+
+        from fallback import locks  # noqa: PLC0415 - see the module
+
         name = hashlib.sha256(os.fsencode(self.key(wanted))).hexdigest()[:32]
         return locks.held(self._locks / f"{name}.lock", timeout_s=timeout_s, waits=waits, over=over)
 
@@ -249,37 +264,21 @@ class Cache:
 
         `wanted`: all files of the manifest; a partial of one that is not here yet is kept for it.
         """
+        ours = [
+            Path(folder) / name
+            for folder, _, names in os.walk(self._root)
+            for name in names
+            if name.endswith((PARTIAL, LEDGER, BAK))
+        ]
+        if not ours:
+            return
+        from fallback import sweeping  # noqa: PLC0415 - see the module
+
         missing = {
             (self.target(each), (each.file.sha256 or "")[:8]) for each in wanted if not self.known(each)
         }
-        for path in self._ours():
-            left = adoption.found(path)
-            if left is None:
-                self._sweep_bak(path, bak_s)
-            elif (path.with_name(left.file), left.sha8) not in missing and left.idle_s > partial_idle_s:
-                # A ledger is as old as its last response: it goes with its partial, or once that is gone.
-                if path.suffix == PARTIAL and left.life != "alive":
-                    _delete(path, left.ledger)
-                elif path.suffix == LEDGER and not any(
-                    path.parent.glob(f"{glob.escape(path.stem)}*{PARTIAL}")
-                ):
-                    _delete(path)
-
-    def _ours(self) -> Iterator[Path]:
-        for folder, _, names in os.walk(self._root):
-            for name in names:
-                if name.endswith((PARTIAL, LEDGER, BAK)):
-                    yield self._root / folder / name
-
-    def _sweep_bak(self, path: Path, bak_s: float) -> None:
-        """Delete it if it stands beside a file we vouch for: anybody may keep a `.bak` of his own."""
-        name = path.relative_to(self._root).as_posix().removesuffix(BAK)
-        if any(self._verified.get(each) is not None for each in (name, name.rpartition(".")[0])):
-            with contextlib.suppress(OSError):
-                about = path.lstat()
-                # rename keeps mtime, and moves ctime: the time a file was set aside.
-                if stat.S_ISREG(about.st_mode) and time.time() - about.st_ctime > bak_s:
-                    path.unlink()
+        vouched = {self._root / path for path in self._verified.all()}
+        sweeping.sweep(ours, missing, vouched, partial_idle_s=partial_idle_s, bak_s=bak_s)
 
 
 def _same(path: Path, about: os.stat_result) -> bool:
@@ -292,9 +291,3 @@ def _same(path: Path, about: os.stat_result) -> bool:
         (each.st_dev, each.st_ino, each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in (now, about)
     ]
     return marks[0] == marks[1]
-
-
-def _delete(*paths: Path) -> None:
-    for path in paths:
-        with contextlib.suppress(OSError):
-            path.unlink()

@@ -8,32 +8,18 @@ no threads and no second file (`engine`), no retry of its own.
 from __future__ import annotations
 
 import functools
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from fallback.errors import StoppedError, UnavailableError
 from fallback.events import CacheHit, Quarantined, Waiting
 from fallback.pursuit import pursue
+from fallback.results import FileResult
 from fallback.work import Work
 
 if TYPE_CHECKING:
-    from fallback.events import LayerName
     from fallback.run import Run
-    from fallback.sources import Wanted
-
-
-@dataclass(frozen=True, slots=True)
-class FileResult:
-    """What became of one file; `bytes_received` over all attempts, `seconds` of wall time."""
-
-    model: str
-    path: str
-    layer: LayerName
-    source: str
-    size: int
-    bytes_received: int = 0
-    attempts: int = 0
-    seconds: float = 0.0
+    from fallback.wanted import Wanted
 
 
 def download(wanted: Wanted, run: Run) -> FileResult:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from fallback.events import Event
-    from fallback.sources import Wanted
     from fallback.state import State
+    from fallback.wanted import Wanted
 
 WRITE_S = 1.0
 """How often progress is written."""

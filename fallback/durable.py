@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ def write_text(path: Path, text: str) -> None:
         OSError: it could not be; the old one stands, and no other file is left.
     """
     # Not by tempfile: that makes files only the owner may read, and other tools read these.
-    new = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    new = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
     try:
         with new.open("x", encoding="utf-8") as stream:
             stream.write(text)

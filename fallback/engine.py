@@ -1,8 +1,10 @@
-"""All files of a manifest: worker threads over them, largest first, one deadline, one summary.
+"""All files of a manifest: those that are here first, then worker threads, largest first, one deadline, one summary.
 
-`sync` is the public entry; `fetch` is the same engine for one file at plain URLs. Exclusions: how
-one file is had is `download`'s; what is printed is the observers'. A failing observer, metrics
-store or state database is said once and never fails a run (P11).
+`sync` is the public entry; `fetch` is the same engine for one file at plain URLs. What only a missing
+file needs is loaded when the first one is: that is most of this package, and most of what a run that
+finds all files here would have to wait for. Exclusions: how one file is had is `download`'s; what is
+printed is the observers'. A failing observer, metrics store or state database is said once and never
+fails a run (P11).
 """
 
 from __future__ import annotations
@@ -11,68 +13,31 @@ import math
 import os
 import re
 import time
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fallback import metrics
-from fallback.download import FileResult, download
-from fallback.downloads import Keeper
 from fallback.errors import SettingsError, StorageError, UnavailableError
-from fallback.events import FileFailed, RunEnded, RunStarted, Warned
+from fallback.facts import CacheHit, RunEnded, RunStarted, Warned
 from fallback.flight import Flights
 from fallback.manifest import File, Manifest, Model
+from fallback.results import FileFailure, FileResult, Summary
 from fallback.run import running
 from fallback.settings import Settings
-from fallback.sources import Wanted, in_order, ipfs_path, mirrors
+from fallback.wanted import Wanted, ipfs_path
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
-    from fallback.events import Observer
+    from fallback.facts import Observer
     from fallback.run import Run
     from fallback.state import State
 
 METRICS_COPY = ".metrics.json"
 MANIFEST = ".manifests.json"
 DAY_S = 86400.0
-
-
-@dataclass(frozen=True, slots=True)
-class FileFailure:
-    """A file that could not be had: each source's reason, or what the disk said."""
-
-    model: str
-    path: str
-    error: str
-    reasons: tuple[tuple[str, str], ...] = ()
-    storage: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What a run came to; seconds of wall time."""
-
-    files: tuple[FileResult, ...]
-    failures: tuple[FileFailure, ...]
-    seconds: float
-
-    @property
-    def ok(self) -> bool:
-        """Whether every file is here and right."""
-        return not self.failures
-
-    @property
-    def bytes_received(self) -> int:
-        """Bytes of bodies over all attempts that ended in a file."""
-        return sum(file.bytes_received for file in self.files)
-
-    def to_json(self) -> dict[str, Any]:
-        """The summary as JSON."""
-        return asdict(self) | {"ok": self.ok, "bytes_received": self.bytes_received}
 
 
 _FLIGHTS: Flights[Summary] = Flights()
@@ -148,13 +113,12 @@ def _synced(
     rehash: bool,
 ) -> Summary:
     types = {model.name: model.type for model in chosen.models}
-    with running(settings, in_order(settings), observer, stop, types=types, rehash=rehash) as (run, state):
+    with running(settings, None, observer, stop, types=types, rehash=rehash) as (run, state):
         if chosen.total_bytes > settings.warn_total_bytes:
             run.emit(Warned(f"the manifest holds {chosen.total_bytes / 1e9:.1f} GB"))
         _remember(chosen, state, run.clock.now())
-        wanted = list(_wanted(chosen, state))
-        run.observe(Keeper(state, wanted, run.clock.now))
-        summary = obtain(wanted, run)
+        wanted = [Wanted(model, file) for model, file in chosen.files()]
+        summary = obtain(wanted, run, lambda missing: _located(missing, run, state))
         _after(settings, run, state, [Wanted(model, file) for model, file in manifest.files()])
     return unless_storage(summary, settings.models_dir)
 
@@ -185,6 +149,8 @@ def fetch(
         StorageError: this machine's disk failed.
         StoppedError: `stop` was set.
     """
+    from fallback.sources import mirrors  # noqa: PLC0415 - see the module
+
     settings = settings or Settings.load()
     if not re.fullmatch("[0-9a-fA-F]{64}", sha256):
         raise SettingsError("sha256: 64 hex digits are needed")
@@ -201,10 +167,15 @@ def fetch(
     return summary.files[0]
 
 
-def obtain(wanted: Sequence[Wanted], run: Run) -> Summary:
+def obtain(
+    wanted: Sequence[Wanted],
+    run: Run,
+    located: Callable[[list[Wanted]], list[Wanted]] = lambda missing: missing,
+) -> Summary:
     """Have every file: those that are here first, the others by worker threads, largest first.
 
     What could not be had is among the summary's `failures`; StoppedError if the run was told to stop.
+    `located` is given those that are not here, if there are any: it says where they are.
     """
     began = time.monotonic()
     run.emit(RunStarted(len(wanted), sum(each.file.size or 0 for each in wanted)))
@@ -213,11 +184,15 @@ def obtain(wanted: Sequence[Wanted], run: Run) -> Summary:
     try:
         missing = []
         for each in wanted:
-            if run.rehash or not run.cache.known(each):
+            about = None if run.rehash else run.cache.vouched(each)
+            if about is None:
                 missing.append(each)
-            else:
-                results.append(_one(each, run))
-        _by_threads(sorted(missing, key=lambda each: -(each.file.size or 0)), run, results)
+                continue
+            run.check()
+            run.emit(CacheHit(each.model.name, each.file.path, about.st_size))
+            results.append(FileResult(each.model.name, each.file.path, "cache", "", about.st_size))
+        if missing:
+            _by_threads(sorted(located(missing), key=lambda each: -(each.file.size or 0)), run, results)
         stopped = False
     finally:
         places = {(each.model.name, each.file.path): place for place, each in enumerate(wanted)}
@@ -230,10 +205,25 @@ def obtain(wanted: Sequence[Wanted], run: Run) -> Summary:
     return summary
 
 
+def _located(missing: list[Wanted], run: Run, state: State) -> list[Wanted]:
+    """Each with its path at a gateway, as far as the manifest or an earlier run knows one; from now on their way is kept."""
+    from fallback.downloads import Keeper  # noqa: PLC0415 - see the module
+
+    state.downloads.prune(run.clock.now() - run.settings.metrics_retention_h * 3600)
+    known = {each.model.name: each.model for each in missing}
+    newest = {name: state.cids.newest(name, model.type) for name, model in known.items()}
+    found = [
+        Wanted(each.model, each.file, ipfs_path(each.model, each.file, newest[each.model.name]))
+        for each in missing
+    ]
+    run.observe(Keeper(state, found, run.clock.now))
+    return found
+
+
 def _by_threads(wanted: Sequence[Wanted], run: Run, results: list[FileResult | FileFailure]) -> None:
     """Results as they come. Whatever ends this early stops the workers and waits for them."""
-    if not wanted:
-        return
+    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait  # noqa: PLC0415 - see the module
+
     with ThreadPoolExecutor(run.settings.jobs, thread_name_prefix="fallback") as pool:
         futures = [pool.submit(_one, each, run) for each in wanted]
         try:
@@ -251,6 +241,9 @@ def _by_threads(wanted: Sequence[Wanted], run: Run, results: list[FileResult | F
 
 
 def _one(wanted: Wanted, run: Run) -> FileResult | FileFailure:
+    from fallback.download import download  # noqa: PLC0415 - see the module
+    from fallback.events import FileFailed  # noqa: PLC0415
+
     began = time.monotonic()
     try:
         return download(wanted, run)
@@ -272,18 +265,12 @@ def unless_storage(summary: Summary, folder: Path) -> Summary:
     return summary
 
 
-def _wanted(manifest: Manifest, state: State) -> Iterator[Wanted]:
-    for model, file in manifest.files():
-        yield Wanted(model, file, ipfs_path(model, file, state.cids.newest(model.name, model.type)))
-
-
 def _after(settings: Settings, run: Run, state: State, wanted: Sequence[Wanted]) -> None:
     """Housekeeping that a run ends with; none of it can fail the run (P11)."""
     now = run.clock.now()
     since = now - settings.metrics_retention_h * 3600
     try:
         state.attempts.prune(since, beyond=now + DAY_S)
-        state.downloads.prune(since)
         metrics.write_copy(settings.models_dir / METRICS_COPY, metrics.records(state.attempts, since))
     except Exception as error:  # noqa: BLE001 - what a strange row does, too
         run.emit(Warned(f"the metrics copy was not written: {error}"))

@@ -21,8 +21,7 @@ is decided in `plan`. No message holds a token or the query of a signed URL.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -37,8 +36,7 @@ class ConfigError(FallbackError):
     """What was asked for makes no sense; no request was made and no file was touched."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing that is wrong with a document: where (a dotted path of keys) and what to do."""
 
     where: str

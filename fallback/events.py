@@ -12,57 +12,40 @@ failing observer is dropped and the sync goes on (P11).
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-LayerName = Literal["cache", "ipfs", "huggingface", "mirror", "pin"]
+from fallback.facts import CacheHit, Event, FileEvent, LayerName, Observer, RunEnded, RunStarted, Warned
 
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A fact."""
-
-    @property
-    def kind(self) -> str:
-        """The event's name on the wire: such as `cache_hit`."""
-        return re.sub(r"(?<=.)(?=[A-Z])", "_", type(self).__name__).lower()
-
-
-@dataclass(frozen=True, slots=True)
-class RunStarted(Event):
-    """A run begins, with so many files and bytes in its manifest."""
-
-    files: int
-    bytes_total: int
-
-
-@dataclass(frozen=True, slots=True)
-class Warned(Event):
-    """Something a person should know and the run survives."""
-
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class FileEvent(Event):
-    """A fact about one file: `path` relative to its model's folder."""
-
-    model: str
-    path: str
+__all__ = [
+    "AttemptEnded",
+    "AttemptEvent",
+    "AttemptStarted",
+    "Blamed",
+    "CacheHit",
+    "Event",
+    "FileCompleted",
+    "FileEvent",
+    "FileFailed",
+    "LayerName",
+    "Listed",
+    "Observer",
+    "Progressed",
+    "Published",
+    "Quarantined",
+    "RunEnded",
+    "RunStarted",
+    "Uploading",
+    "Waiting",
+    "Warned",
+    "as_json",
+    "engine_progress",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Listed(FileEvent):
     """The file is in the manifest that is being made."""
-
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class CacheHit(FileEvent):
-    """The file is here and proven; nothing is requested."""
 
     size: int
 
@@ -176,20 +159,6 @@ class Published(FileEvent):
     cid: str
     profile: str
     urls: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RunEnded(Event):
-    """The run is over: how many files are right, and how many are not."""
-
-    files: int
-    failed: int
-    bytes_received: int
-    seconds: float
-    stopped: bool = False
-
-
-Observer = Callable[[Event], None]
 
 
 def engine_progress(event: Event) -> dict[str, Any] | None:

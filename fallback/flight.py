@@ -13,17 +13,16 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from fallback.errors import BusyError, StoppedError
-from fallback.events import CacheHit, FileCompleted, FileFailed, RunStarted
+from fallback.facts import CacheHit, RunStarted
 from fallback.teller import Teller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from fallback.events import Event, Observer
+    from fallback.facts import Event, Observer
 
 T = TypeVar("T")
 
@@ -31,11 +30,44 @@ LOOK_S = 0.1
 """How often one that waits looks at its own stop event, if it has one."""
 
 
+ENDS = frozenset({"file_completed", "file_failed"})
+"""By their kind: a run that finds all files here makes no event of these classes, and does not load them."""
+
+
+class Landing(Generic[T]):
+    """What a call came to. As concurrent.futures has it, which a run of that kind would take longer to load than to end."""
+
+    def __init__(self) -> None:
+        self._known = threading.Event()
+        self._results: list[T] = []
+        self._error: BaseException | None = None
+
+    def set_result(self, result: T) -> None:
+        """It came to this."""
+        self._results.append(result)
+        self._known.set()
+
+    def set_exception(self, error: BaseException) -> None:
+        """It came to nothing."""
+        self._error = error
+        self._known.set()
+
+    def is_known_within(self, seconds: float) -> bool:
+        """Wait for it so long at most."""
+        return self._known.wait(min(seconds, threading.TIMEOUT_MAX))
+
+    def result(self) -> T:
+        """What is known by now; an error is raised."""
+        if self._error is not None:
+            raise self._error
+        return self._results[0]
+
+
 class Flight(Generic[T]):
     """One call's work, and those who wait for it."""
 
     def __init__(self) -> None:
-        self.outcome: Future[T] = Future()
+        self.outcome: Landing[T] = Landing()
         self._teller = Teller()
         self._so_far: list[Event] = []
         self._lock = threading.Lock()
@@ -43,7 +75,7 @@ class Flight(Generic[T]):
     def tell(self, event: Event) -> None:
         """An observer of the work: everyone on board is told."""
         with self._lock:
-            if isinstance(event, RunStarted | CacheHit | FileCompleted | FileFailed):
+            if isinstance(event, RunStarted | CacheHit) or event.kind in ENDS:
                 self._so_far.append(event)
             self._teller(event)
 
@@ -121,15 +153,12 @@ class Flights(Generic[T]):
             del self._under_way[key]
 
 
-def _waited_for(outcome: Future[T], stop: threading.Event | None, ends_at: float) -> T:
+def _waited_for(outcome: Landing[T], stop: threading.Event | None, ends_at: float) -> T:
     while True:
         left = max(0.0, ends_at - time.monotonic())
-        try:
-            return outcome.result(left if stop is None else min(left, LOOK_S))
-        except TimeoutError:
-            if outcome.done():
-                raise  # the work's own
-            if stop is not None and stop.is_set():
-                raise StoppedError("stopped") from None
-            if time.monotonic() >= ends_at:
-                raise BusyError("another call is still getting the same models; it goes on") from None
+        if outcome.is_known_within(left if stop is None else min(left, LOOK_S)):
+            return outcome.result()
+        if stop is not None and stop.is_set():
+            raise StoppedError("stopped")
+        if time.monotonic() >= ends_at:
+            raise BusyError("another call is still getting the same models; it goes on")

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from fallback.outcome import Outcome
     from fallback.partial import Partial
     from fallback.run import Run
-    from fallback.sources import Source, Wanted
+    from fallback.sources import Source
+    from fallback.wanted import Wanted
 
 
 @dataclass(slots=True)

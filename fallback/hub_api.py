@@ -36,9 +36,10 @@ if TYPE_CHECKING:
     from fallback.manifest import HubRef
     from fallback.outcome import Outcome
     from fallback.run import Run
-    from fallback.sources import HuggingFace, Source, Wanted
+    from fallback.sources import HuggingFace, Source
     from fallback.state.etags import Etags
     from fallback.transport import Answer
+    from fallback.wanted import Wanted
 
 T = TypeVar("T")
 

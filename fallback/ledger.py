@@ -14,8 +14,8 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-from fallback.events import LayerName
 from fallback.exchange import STRONG_ETAG
+from fallback.facts import LayerName
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,6 @@ import functools
 import json
 import re
 from dataclasses import dataclass, field, fields
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -135,7 +134,7 @@ class Manifest:
     @functools.cache
     def builtin(cls) -> Manifest:
         """The package's own models.json: 13 files in 2 models."""
-        text = resources.files("fallback").joinpath("models.json").read_bytes()
+        text = Path(__file__).with_name("models.json").read_bytes()
         return _parse(text, "built in", {}, may_miss=False)
 
     def model(self, name: str) -> Model:

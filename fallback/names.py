@@ -20,6 +20,8 @@ MAX_SEGMENT_BYTES = 200  # file systems stop at 255; the partial's and the quara
 MAX_PATH_BYTES = 1024  # macOS's PATH_MAX, the smallest in use; Linux has 4096
 
 OWN_NAMES = frozenset({".manifests.json", ".metrics.json", ".fallback"})  # directly in the models folder
+UPGRADES = ".fallback/upgrade"
+"""New versions that wait; below the models folder, also where the state is elsewhere, for a rename stays within one file system."""
 PARTIAL, LEDGER, BAK = ".partial", ".ledger", ".bak"
 OWN_SUFFIXES = (PARTIAL, LEDGER, BAK)  # beside any target
 

@@ -19,12 +19,13 @@ from fallback.ipfs.unixfs import PROFILES
 from fallback.judging import judge
 from fallback.manifest import File
 from fallback.outcome import Corrupt, Delivered, Failed, Malformed
-from fallback.sources import IpfsGateway, ipfs_path
+from fallback.sources import IpfsGateway
+from fallback.wanted import ipfs_path
 
 if TYPE_CHECKING:
     from fallback.chunks import Chunks
     from fallback.run import Run
-    from fallback.sources import Wanted
+    from fallback.wanted import Wanted
 
 _BLOCK = File("block.bin", size=None, sha256=None)
 """What `judge` is told that a block is."""

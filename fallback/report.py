@@ -23,8 +23,9 @@ from fallback.errors import SettingsError, StorageError
 from fallback.exchange import host_of
 from fallback.health import Banned, Cooling, Health, Retired, carried
 from fallback.revalidate import known_versions
-from fallback.sources import IpfsGateway, Wanted, in_order, ipfs_path
+from fallback.sources import IpfsGateway, in_order
 from fallback.state import remembered
+from fallback.wanted import Wanted, ipfs_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

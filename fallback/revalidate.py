@@ -23,10 +23,11 @@ from fallback.hub_answers import SHA256_OF_LFS
 from fallback.hub_api import HubApi
 from fallback.run import running
 from fallback.settings import Settings
-from fallback.sources import HuggingFace, Wanted
+from fallback.sources import HuggingFace
 from fallback.state import remembered
 from fallback.state.versions import Known
 from fallback.version import branch_of, differs, is_due, next_due, pin, question, version_of
+from fallback.wanted import Wanted
 
 if TYPE_CHECKING:
     import threading

@@ -1,13 +1,12 @@
 """What the files of one run share: settings, clock, cache, network, health, observers.
 
 `running` makes a `Run` and closes everything after it. Exclusions: nothing here downloads
-(`download`) or knows how many files there are (`engine`).
+(`download`), asks anybody (`network`), or knows how many files there are (`engine`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import random
 import threading
 import time
 from dataclasses import dataclass
@@ -17,8 +16,7 @@ from fallback import metrics
 from fallback.cache import Cache
 from fallback.clock import Clock
 from fallback.errors import StoppedError
-from fallback.events import Warned
-from fallback.health import Health, Pause, carried
+from fallback.facts import Warned
 from fallback.state import State
 from fallback.teller import Teller
 
@@ -26,7 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from fallback.events import Event, Observer
+    from fallback.facts import Event, Observer
+    from fallback.health import Health
+    from fallback.network import Network
     from fallback.outcome import Outcome
     from fallback.settings import Settings
     from fallback.sources import Named, Source
@@ -39,25 +39,40 @@ LOOK_S = 0.1
 
 @dataclass(slots=True)
 class Run:
-    """What the files of one run share. `note` folds an outcome into the health all workers see."""
+    """What the files of one run share. `network` is made by whoever asks for it first."""
 
     settings: Settings
     clock: Clock
     cache: Cache
-    sources: tuple[Source, ...]
-    transport: Callable[[], Transport]
+    network: Callable[[], Network]
     emit: Callable[[Event], None]
     stop: Stop
-    health: dict[str, Health]
-    note: Callable[[Named, Outcome, float, str | None], None]
     observe: Callable[[Observer], None]
     deadline: float | None = None
     rehash: bool = False
     """No row is trusted, and whatever stands in a file's place is set aside: this is a repair."""
 
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Who can be asked, in order."""
+        return self.network().sources
+
+    @property
+    def health(self) -> dict[str, Health]:
+        """What is known of each source, as it is now."""
+        return self.network().health
+
+    def transport(self) -> Transport:
+        """What makes the requests."""
+        return self.network().transport
+
+    def note(self, source: Named, outcome: Outcome, began: float, sha256: str | None) -> None:
+        """Fold an outcome into the health that all workers see."""
+        self.network().note(source, outcome, began, sha256)
+
     def attempts_of(self, source: Named) -> int:
         """How often a file may ask this source."""
-        return _attempts_of(self.settings, source)
+        return self.network().attempts_of(source)
 
     def left_s(self) -> float | None:
         """Seconds to the deadline; None without one."""
@@ -76,7 +91,7 @@ class Run:
 @contextlib.contextmanager
 def running(
     settings: Settings,
-    sources: tuple[Source, ...],
+    sources: tuple[Source, ...] | None,
     observer: Observer | None,
     stop: threading.Event | None,
     *,
@@ -84,19 +99,13 @@ def running(
     root: Path | None = None,
     rehash: bool = False,
 ) -> Iterator[tuple[Run, State]]:
-    """A run with all it shares, and everything closed after it."""
+    """A run with all it shares, and everything closed after it; `sources`: None for those of the settings."""
     teller = Teller([observer] if observer else [])
     clock, ending = Clock(), Stop(stop)
-    network = _Network(settings, ending)
+    root = root or settings.models_dir
     with State(settings.state_path, lambda message: teller(Warned(message))) as state:
-        known = {
-            name: carried(health, clock.now(), settings.max_wait_s)
-            for name, health in state.health.load().items()
-        }
-        board = _Board(settings, known, state, clock)
         teller.add(metrics.Recorder(state.attempts, types, clock.now))
-        deadline = None if settings.deadline_s is None else clock.now() + settings.deadline_s
-        root = root or settings.models_dir
+        network = _Late(settings, sources, state, clock, ending)
         run = Run(
             settings=settings,
             clock=clock,
@@ -107,15 +116,12 @@ def running(
                 state.chunks,
                 alone=root != settings.models_dir,
             ),
-            sources=() if settings.offline else sources,
-            transport=network,
+            network=network,
             emit=teller,
             stop=ending,
-            health=known,
-            note=board.note,
-            deadline=deadline,
-            rehash=rehash,
             observe=teller.add,
+            deadline=None if settings.deadline_s is None else clock.now() + settings.deadline_s,
+            rehash=rehash,
         )
         try:
             yield run, state
@@ -145,56 +151,32 @@ class Stop:
         return self.is_set()
 
 
-class _Board:
-    """The health of all sources: shared by the workers, written down for the next run."""
+class _Late:
+    """The network, made when it is first needed."""
 
-    def __init__(self, settings: Settings, known: dict[str, Health], state: State, clock: Clock) -> None:
-        self._settings, self._known, self._state, self._clock = settings, known, state, clock
+    def __init__(
+        self,
+        settings: Settings,
+        sources: tuple[Source, ...] | None,
+        state: State,
+        clock: Clock,
+        stop: Stop,
+    ) -> None:
+        self._settings, self._sources, self._state = settings, sources, state
+        self._clock, self._stop = clock, stop
+        self._made: Network | None = None
         self._lock = threading.Lock()
 
-    def note(self, source: Named, outcome: Outcome, began: float, sha256: str | None) -> None:
-        attempts = _attempts_of(self._settings, source)
-        jitter = random.random()  # noqa: S311 - spreads clients, keeps no secret
-        pause = Pause(self._settings.backoff_s, self._settings.max_wait_s, attempts, jitter)
+    def __call__(self) -> Network:
+        from fallback.network import Network  # noqa: PLC0415 - a warm run loads no HTTP library
+
         with self._lock:
-            before = self._known.get(source.name, Health())
-            after = before.after(outcome, began=began, now=self._clock.now(), sha256=sha256, pause=pause)
-            self._known[source.name] = after
-            if (
-                after != before
-            ):  # under the lock: a slower thread must not write an older record over this one
-                self._state.health.save(source.name, after)
-
-
-class _Network:
-    """The transport, made when the first file needs it: a warm run imports no HTTP library."""
-
-    def __init__(self, settings: Settings, stop: Stop) -> None:
-        self._settings, self._stop = settings, stop
-        self._transport: Transport | None = None
-        self._lock = threading.Lock()
-
-    def __call__(self) -> Transport:
-        from fallback.exchange import is_public  # noqa: PLC0415 - see the class
-        from fallback.transport import Transport  # noqa: PLC0415
-
-        anywhere = self._settings.allow_private_redirects
-        with self._lock:
-            if self._transport is None:
-                self._transport = Transport(
-                    connect_timeout_s=self._settings.connect_timeout_s,
-                    timeout_s=self._settings.timeout_s,
-                    connections=self._settings.jobs,
-                    stop=self._stop.is_set,
-                    ca_bundle=self._settings.ca_bundle,
-                    is_public=(lambda _address: False) if anywhere else is_public,
+            if self._made is None:
+                self._made = Network(
+                    self._settings, self._sources, self._state, self._clock, self._stop.is_set
                 )
-            return self._transport
+            return self._made
 
     def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
-
-
-def _attempts_of(settings: Settings, source: Named) -> int:
-    return settings.gateway_attempts if source.layer == "ipfs" else settings.hub_attempts
+        if self._made is not None:
+            self._made.close()

@@ -9,9 +9,7 @@ are requests' to read (it knows NO_PROXY), and no other module looks at the envi
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -236,6 +234,8 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
 
 def _from_toml(path: Path, problems: Problems) -> dict[str, tuple[Any, str]]:
     """Relative paths in the file are relative to its folder."""
+    import tomllib  # noqa: PLC0415 - most have no such file
+
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, RecursionError, ValueError) as error:  # ValueError: TOML, UTF-8, int()'s limit on digits
@@ -251,6 +251,8 @@ def _from_toml(path: Path, problems: Problems) -> dict[str, tuple[Any, str]]:
 
 def _only_known(given: Mapping[str, Any], origin: str, problems: Problems) -> dict[str, tuple[Any, str]]:
     for name in [name for name in given if name not in _fields()]:
+        import difflib  # noqa: PLC0415 - only a mistake needs it
+
         near = difflib.get_close_matches(name, _fields(), 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         problems.append((values.shown(name), f"is no setting{hint} ({origin})"))

@@ -22,27 +22,16 @@ from fallback.outcome import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fallback.events import LayerName
     from fallback.exchange import Head
-    from fallback.manifest import File, HubRef, Model
+    from fallback.facts import LayerName
+    from fallback.manifest import HubRef
     from fallback.outcome import (
         Outcome,
     )
     from fallback.settings import Settings
+    from fallback.wanted import Wanted
 
 CAR = "application/vnd.ipld.car; version=1; order=dfs; dups=y"
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A file, and what sources need to name it. `ipfs_path` is `cid` or `cid/path`, unquoted."""
-
-    model: Model
-    file: File
-    ipfs_path: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.model.name}/{self.file.path}"
 
 
 class Named(Protocol):
@@ -203,16 +192,3 @@ def mirrors(urls: Iterable[str]) -> tuple[Mirror, ...]:
         name = f"{name} ({number})" if name in made else name
         made[name] = Mirror(url, name)
     return tuple(made.values())
-
-
-def ipfs_path(model: Model, file: File, known_cid: str | None = None) -> str | None:
-    """The file's path under a gateway's `/ipfs/`, or None.
-
-    The model's folder CID and the path below it, else the file's own CID, else `known_cid`: the
-    newest that the database knows for the model.
-    """
-    if model.ipfs is not None:
-        return "/".join(part for part in (model.ipfs.cid, model.ipfs.path, file.path) if part)
-    if file.cid is not None:
-        return file.cid
-    return f"{known_cid}/{file.path}" if known_cid else None

@@ -20,7 +20,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fallback import durable, locks
@@ -31,8 +31,9 @@ from fallback.errors import ConfigError, StorageError, storage
 from fallback.events import Warned
 from fallback.manifest import Manifest
 from fallback.merge import add_to_manifest
-from fallback.sources import Wanted
+from fallback.names import UPGRADES
 from fallback.state import State
+from fallback.wanted import Wanted
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
     from fallback.events import Event, Observer
     from fallback.manifest import File, Model
     from fallback.settings import Settings
-
-FOLDER = ".fallback/upgrade"
-"""Below the models folder, also where the state is elsewhere: a rename stays within one file system."""
 
 INTENT = "entry.json"
 FILES = "files"
@@ -61,7 +59,7 @@ class Waiting:
         assert model.huggingface is not None, "a new version comes from a repository"
         about = f"{model.name}\0{model.huggingface.repo}\0{model.huggingface.path}"
         key = hashlib.sha256(about.encode()).hexdigest()[:16]
-        return cls(settings.models_dir / FOLDER / f"{key}-{model.huggingface.revision[:16]}")
+        return cls(settings.models_dir / UPGRADES / f"{key}-{model.huggingface.revision[:16]}")
 
     @property
     def files(self) -> Path:
@@ -99,7 +97,7 @@ def finish_upgrades(settings: Settings, observer: Observer | None = None) -> Non
         StorageError: this machine's disk failed; what was in force still is.
     """
     tell = observer or _ignore
-    for intent in sorted((settings.models_dir / FOLDER).glob(f"*/{INTENT}")):
+    for intent in sorted((settings.models_dir / UPGRADES).glob(f"*/{INTENT}")):
         waiting = Waiting(intent.parent)
         with waiting.locked(settings):
             if not intent.exists():
@@ -214,7 +212,7 @@ class _Switch:
         row, verified = self.state.verified.get(come.as_posix()), self.state.verified
         verified.drop(come.as_posix())
         # A rename moves ctime and nothing else of what the row saw.
-        if row is not None and (row := replace(row, ctime_ns=about.st_ctime_ns)).matches(about, row.sha256):
+        if row is not None and (row := row._replace(ctime_ns=about.st_ctime_ns)).matches(about, row.sha256):
             verified.put(self.cache.key(Wanted(self.new, file)), row)
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from fallback.events import Warned
+from fallback.facts import Warned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fallback.events import Event, Observer
+    from fallback.facts import Event, Observer
 
 
 class Teller:

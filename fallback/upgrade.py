@@ -27,19 +27,20 @@ from fallback.hub_api import HubApi
 from fallback.manifest import Manifest
 from fallback.run import running
 from fallback.settings import Settings
-from fallback.sources import HuggingFace, Wanted, in_order
+from fallback.sources import HuggingFace, in_order
 from fallback.switch import Waiting, contents, finish_upgrades, switch
 from fallback.version import branch_of, pin
+from fallback.wanted import Wanted
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from fallback.engine import Summary
     from fallback.events import Observer
     from fallback.hub_answers import Entry
     from fallback.manifest import File, HubRef, Model
+    from fallback.results import Summary
     from fallback.run import Run
 
 

@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from fallback.outcome import Outcome
     from fallback.partial import Partial
     from fallback.run import Run
-    from fallback.sources import Source, Wanted
+    from fallback.sources import Source
     from fallback.transport import Answer
+    from fallback.wanted import Wanted
 
 PROGRESS_S = 0.1
 """At most so often is progress told: an observer never slows a download."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import sys
 from typing import NoReturn
 
@@ -56,6 +57,7 @@ def leave(code: int) -> NoReturn:
         sys.stderr.flush()
     except (OSError, ValueError):
         sys.stderr = None
+    gc.freeze()  # nothing is garbage to the interpreter's end, which would look through all of it
     sys.exit(code)
 
 

@@ -2,32 +2,54 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import signal
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from fallback.cli import exits
-from fallback.cli.manifest import manifest
-from fallback.cli.metrics import metrics
-from fallback.cli.publish import cid, publish
-from fallback.cli.revalidate import revalidate
-from fallback.cli.serve import serve
-from fallback.cli.sources import sources
-from fallback.cli.status import status
-from fallback.cli.sync import get, sync
-from fallback.cli.upgrade import upgrade
-from fallback.cli.verify import verify
 
 if TYPE_CHECKING:
     from types import FrameType
 
+GARBAGE = 50_000
+"""Objects made between two looks for garbage: what is imported stays, and looking through it takes as long as a warm run."""
+
+COMMANDS = {
+    "sync": "sync",
+    "get": "sync",
+    "verify": "verify",
+    "sources": "sources",
+    "status": "status",
+    "metrics": "metrics",
+    "manifest": "manifest",
+    "revalidate": "revalidate",
+    "upgrade": "upgrade",
+    "cid": "publish",
+    "publish": "publish",
+    "serve": "serve",
+}
+"""Each command, and the module here that has it under its name."""
+
 
 class _Group(click.Group):
+    """The commands; each is loaded when it is asked for, and all of them for `--help`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"fallback.cli.{COMMANDS[cmd_name]}"), cmd_name)
+        return command
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -49,25 +71,9 @@ def cli() -> None:
     """
 
 
-for command in (
-    sync,
-    get,
-    verify,
-    sources,
-    status,
-    metrics,
-    manifest,
-    revalidate,
-    upgrade,
-    cid,
-    publish,
-    serve,
-):
-    cli.add_command(command)
-
-
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
+    gc.set_threshold(GARBAGE)
     signal.signal(signal.SIGTERM, _terminate)
     if sys.stderr is None:  # closed by whoever called us: not even a warning has a place then
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end

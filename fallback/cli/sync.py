@@ -10,9 +10,10 @@ import click
 
 from fallback.cli import exits, options, progress
 from fallback.errors import StorageError
+from fallback.names import UPGRADES
 
 if TYPE_CHECKING:
-    from fallback.engine import Summary
+    from fallback.results import Summary
     from fallback.settings import Settings
 
 
@@ -40,14 +41,17 @@ def run_sync(
     context: click.Context, models: tuple[str, ...], flags: dict[str, Any], *, rehash: bool = False
 ) -> None:
     """A sync with these flags, told as they ask for; ends with its exit code."""
-    from fallback import engine, switch  # noqa: PLC0415 - `--help` needs no engine
+    from fallback import engine  # noqa: PLC0415 - `--help` needs no engine
 
     as_json, quiet = flags.pop("as_json"), flags.pop("quiet")
     settings = options.load(flags)
     error: StorageError | None = None
     with progress.observer(as_json=as_json, quiet=quiet) as observer:
         try:
-            switch.finish_upgrades(settings, observer)
+            if (settings.models_dir / UPGRADES).exists():
+                from fallback.switch import finish_upgrades  # noqa: PLC0415 - few runs come after an upgrade
+
+                finish_upgrades(settings, observer)
             summary = engine.sync(models=models, settings=settings, observer=observer, rehash=rehash)
         except StorageError as raised:
             if raised.summary is None:

@@ -24,8 +24,8 @@ from fallback.publish.package import car_bytes, car_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fallback.events import LayerName
     from fallback.exchange import Head
+    from fallback.facts import LayerName
     from fallback.ipfs.unixfs import Profile
     from fallback.outcome import Outcome
     from fallback.publish.package import Package

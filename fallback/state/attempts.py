@@ -7,8 +7,7 @@ knows the time and the retention calls `prune`.
 from __future__ import annotations
 
 import math
-from dataclasses import astuple, dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from fallback.state.db import Database
@@ -23,8 +22,7 @@ LAST_SECOND = 253402300799.0
 """The last a calendar can write (9999-12-31); what lies beyond is junk."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One attempt, or one file's hit or failure. `timestamp` in seconds since the epoch."""
 
     timestamp: float
@@ -41,8 +39,8 @@ class Record:
     error_message: str | None = None
 
 
-COLUMNS = ", ".join(field.name for field in fields(Record))
-TYPES = ", ".join(f"typeof({field.name})" for field in fields(Record))
+COLUMNS = ", ".join(Record._fields)
+TYPES = ", ".join(f"typeof({name})" for name in Record._fields)
 
 
 class Attempts:
@@ -53,9 +51,8 @@ class Attempts:
 
     def add(self, record: Record) -> None:
         """Keep `record`."""
-        values = astuple(record)
-        marks = ", ".join("?" * len(values))
-        self._db.execute(f"INSERT INTO attempts ({COLUMNS}) VALUES ({marks})", values)  # noqa: S608 - constants
+        marks = ", ".join("?" * len(record))
+        self._db.execute(f"INSERT INTO attempts ({COLUMNS}) VALUES ({marks})", record)  # noqa: S608 - constants
 
     def since(self, timestamp: float) -> list[Record]:
         """The records of `timestamp` and later, oldest first; the newest `LIMIT` of them."""

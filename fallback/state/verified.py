@@ -7,8 +7,7 @@ posix form.
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fallback.state.attempts import LAST_SECOND
 
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 COLUMNS = "size, mtime_ns, ctime_ns, inode, sha256, verified_at, layer, source"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A file as it was when its bytes were proven; `verified_at` in seconds since the epoch."""
 
     size: int
@@ -60,7 +58,7 @@ class Verified:
 
     def put(self, path: str, row: Row) -> None:
         """Remember `row` for `path`, instead of what was."""
-        values = list(astuple(row))
+        values = list(row)
         values[3] = str(row.inode)
         self._db.execute(
             f"INSERT OR REPLACE INTO verified (path, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - a constant

@@ -32,8 +32,8 @@ from fallback import (
     sync,
 )
 from fallback.events import FileCompleted
+from fallback.names import UPGRADES
 from fallback.state import State
-from fallback.switch import FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -128,7 +128,7 @@ def test_the_difference_is_told_and_then_made(world: World, settings: Settings) 
     assert same[0][0].cid
     assert not world.journal.select(server="gateway*")
     assert not world.journal.select(path="*same.onnx")
-    assert not (settings.models_dir / FOLDER).exists()
+    assert not (settings.models_dir / UPGRADES).exists()
     assert load_manifest(settings).model("own") is not None
     assert whole_and_offline(settings, world)
 
@@ -144,7 +144,7 @@ def test_it_is_current_then_without_another_question(world: World, settings: Set
         row = state.verified.get("org/tiny/model.onnx")
         assert row is not None
         assert row.layer == "huggingface"
-        assert not [path for path in state.verified.all() if FOLDER in path]
+        assert not [path for path in state.verified.all() if UPGRADES in path]
     assert not find_upgrade("tiny", settings=settings).is_needed
 
 
@@ -185,7 +185,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
 
     def rename(move: Callable[[Path, Path], Path]) -> Callable[[Path, Path], Path]:
         def moved(self: Path, target: Path) -> Path:
-            inside = any(part in f"{self} {target}" for part in (".bak", ".manifests.json", f"{FOLDER}/"))
+            inside = any(part in f"{self} {target}" for part in (".bak", ".manifests.json", f"{UPGRADES}/"))
             if inside and not self.name.endswith(".partial"):
                 count[0] += 1
                 if count[0] == at + 1:

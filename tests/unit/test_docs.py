@@ -11,7 +11,7 @@ import pytest
 
 from fakes.faults.rows import rows
 from fallback import events, outcome
-from fallback.cli.main import cli
+from fallback.cli.main import COMMANDS
 from fallback.settings import Settings
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -32,7 +32,7 @@ def test_settings_table_is_the_settings() -> None:
         assert rows[field.name][1:] == [field.metadata["unit"], field.metadata["help"]]
 
 
-@pytest.mark.parametrize("name", sorted(cli.commands))
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_is_listed(name: str) -> None:
     assert f"`fallback {name}" in README
 

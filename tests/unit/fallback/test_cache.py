@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 import filelock
 import pytest
 
-from fallback import cache as cache_module
+from fallback import verify
 from fallback.cache import Cache
 from fallback.errors import DigestError, StoppedError, StorageError
 from fallback.ledger import Response
 from fallback.manifest import File, Model
 from fallback.names import BAK
-from fallback.sources import Wanted
 from fallback.state import State
 from fallback.verify import Proof
+from fallback.wanted import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,7 +136,7 @@ class TestLookup:
             reads.append(file)
             raise DigestError(expected="", seen="")
 
-        monkeypatch.setattr(cache_module, "prove", prove)
+        monkeypatch.setattr(verify, "prove", prove)
         assert is_right(cache)
         assert is_wrong(cache, trust=False)
         assert reads == [FILE]
@@ -154,7 +154,7 @@ class TestLookup:
             proof.update(target.read_bytes())
             return proof
 
-        monkeypatch.setattr(cache_module, "prove", prove)
+        monkeypatch.setattr(verify, "prove", prove)
         assert is_right(cache)
         assert not cache.known(WANTED)
 

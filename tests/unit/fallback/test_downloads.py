@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from fallback.downloads import WRITE_S, Keeper
 from fallback.events import AttemptEnded, AttemptStarted, FileCompleted, Progressed
 from fallback.manifest import File, Model
-from fallback.sources import Wanted
 from fallback.state import State
+from fallback.wanted import Wanted
 
 if TYPE_CHECKING:
     from pathlib import Path

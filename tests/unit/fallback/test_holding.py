@@ -16,7 +16,8 @@ from fallback.ledger import Response
 from fallback.manifest import CHUNK_BYTES, File, Model
 from fallback.outcome import Corrupt, Delivered, Failed, Interrupted, PartDelivered, Spliced
 from fallback.run import running
-from fallback.sources import Wanted, in_order
+from fallback.sources import in_order
+from fallback.wanted import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,8 @@ from fallback.hub_api import HubApi
 from fallback.manifest import File, HubRef, Model
 from fallback.run import running
 from fallback.settings import Settings
-from fallback.sources import HuggingFace, Wanted
+from fallback.sources import HuggingFace
+from fallback.wanted import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,8 @@ from fallback.ipfs.unixfs import V0_2015, V1_2025
 from fallback.manifest import File, IpfsRef, Model
 from fallback.outcome import Failed, Interrupted
 from fallback.run import running
-from fallback.sources import Wanted, in_order
+from fallback.sources import in_order
+from fallback.wanted import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from fallback.manifest import IpfsRef, Manifest
 from fallback.settings import Settings
-from fallback.sources import IpfsGateway, Wanted, in_order, ipfs_path
+from fallback.sources import IpfsGateway, in_order
+from fallback.wanted import Wanted, ipfs_path
 
 WHISPER = (
     "https://huggingface.co/onnx-community/whisper-base/resolve/1846881b6b3a3024392c1eea3ad983695bc23925/"

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from fallback.cli import options
-from fallback.cli.main import cli
+from fallback.cli.main import COMMANDS, cli
 from fallback.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,17 +23,23 @@ NOT_SETTINGS = {
 """Parameters that a command takes out itself."""
 
 
-@pytest.mark.parametrize("command", sorted(cli.commands))
+def parameters(name: str) -> list[click.Parameter]:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    return command.params
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_other_flag_is_a_setting_of_that_name(command: str) -> None:
     """`load` hands them over by name: one that is no setting would end every run with exit 2."""
-    names = {parameter.name for parameter in cli.commands[command].params} - NOT_SETTINGS
+    names = {parameter.name for parameter in parameters(command)} - NOT_SETTINGS
     assert names <= {field.name for field in dataclasses.fields(Settings)}
 
 
-@pytest.mark.parametrize("command", sorted(cli.commands))
+@pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_flag_has_a_help_text(command: str) -> None:
     """`--help` is the manual."""
-    shown = [each for each in cli.commands[command].params if isinstance(each, click.Option)]
+    shown = [each for each in parameters(command) if isinstance(each, click.Option)]
     assert [each.name for each in shown if not each.help] == []
 
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
+from fallback.cli import bars as cli_bars
 from fallback.cli import progress
-from fallback.download import FileResult
-from fallback.engine import FileFailure, Summary
+from fallback.cli.bars import Bars
 from fallback.events import (
     AttemptEnded,
     AttemptStarted,
@@ -31,6 +31,7 @@ from fallback.events import (
     Waiting,
     Warned,
 )
+from fallback.results import FileFailure, FileResult, Summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +66,7 @@ class Terminal(io.StringIO):
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The module's own time, in seconds: `clock.now`."""
     clock = SimpleNamespace(now=100.0)
-    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(cli_bars, "time", SimpleNamespace(monotonic=lambda: clock.now))
     return clock
 
 
@@ -82,7 +83,7 @@ def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Terminal]:
     return put
 
 
-def drawn(bars: progress.Bars) -> str:
+def drawn(bars: Bars) -> str:
     """The bars as they would be drawn now."""
     shown = io.StringIO()
     Console(file=shown, width=200).print(bars._progress.get_renderable())
@@ -141,7 +142,7 @@ def test_without_a_terminal_a_line_says_what_became_of_a_file(capsys: pytest.Cap
 def test_bars_say_layer_source_size_and_rate(on_terminal: Callable[[], Terminal]) -> None:
     """Brackets in a name are part of the name, no markup."""
     on_terminal()
-    with progress.Bars() as bars:
+    with Bars() as bars:
         bars(STARTED)
         assert "asking host:1" in drawn(bars)
         bars(PROGRESSED)
@@ -154,7 +155,7 @@ def test_bars_say_layer_source_size_and_rate(on_terminal: Callable[[], Terminal]
 def test_an_upload_has_a_bar_until_it_is_published(on_terminal: Callable[[], Terminal]) -> None:
     """By the model's name, for it is no file that goes."""
     on_terminal()
-    with progress.Bars() as bars:
+    with Bars() as bars:
         bars(Uploading("whole", "", "pin:1", 1_500_000, 3_000_000, 1e6))
         assert all(word in drawn(bars) for word in ("whole", "1.5/3.0 MB", "to pin:1"))
         bars(Published("whole", "", "pin:1", "bafy", "unixfs-v1-2025", ()))
@@ -171,7 +172,7 @@ def test_a_stall_is_shown_while_it_lasts_though_no_event_comes(
 ) -> None:
     """A source that stalls tells nothing: the time is read when the bar is drawn."""
     on_terminal()
-    with progress.Bars() as bars:
+    with Bars() as bars:
         bars(PROGRESSED)
         clock.now += 12
         assert "ipfs host:1, stalled 12 s" in drawn(bars)
@@ -182,7 +183,7 @@ def test_a_stall_is_shown_while_it_lasts_though_no_event_comes(
 def test_a_pause_is_no_stall(on_terminal: Callable[[], Terminal], clock: SimpleNamespace) -> None:
     """Nobody is to send a byte while a source is waited for."""
     on_terminal()
-    with progress.Bars() as bars:
+    with Bars() as bars:
         bars(STARTED)
         bars(WAITING)
         clock.now += 12
@@ -192,7 +193,7 @@ def test_a_pause_is_no_stall(on_terminal: Callable[[], Terminal], clock: SimpleN
 def test_a_bar_goes_when_its_file_is_done(on_terminal: Callable[[], Terminal]) -> None:
     """Files that fail or are here have none; what was had stays as a line above."""
     terminal = on_terminal()
-    with progress.Bars() as bars:
+    with Bars() as bars:
         bars(STARTED)
         for event in (COMPLETED, FileFailed("m", "c", "gone", 1, 0.1), CacheHit("m", "b", 3)):
             bars(event)

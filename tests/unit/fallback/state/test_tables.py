@@ -1,6 +1,5 @@
 """The tables through the modules that speak for them."""
 
-import dataclasses
 import json
 import math
 import os
@@ -28,9 +27,8 @@ def state(tmp_path: Path) -> Iterator[State]:
 
 
 def record(timestamp: float, **changes: Any) -> Record:
-    return dataclasses.replace(
-        Record(timestamp, "tts", "voice", "a.onnx", "ipfs", "dweb.link", "success", 12.5, 7, 7), **changes
-    )
+    usual = Record(timestamp, "tts", "voice", "a.onnx", "ipfs", "dweb.link", "success", 12.5, 7, 7)
+    return usual._replace(**changes)
 
 
 def row_of(stat: os.stat_result, sha256: str = "ab") -> Row:
@@ -43,7 +41,7 @@ class TestVerified:
     def test_put_get_drop(self, state: State, tmp_path: Path) -> None:
         row = row_of(tmp_path.stat())
         assert state.verified.get("tts/a") is None
-        state.verified.put("tts/a", dataclasses.replace(row, size=0))
+        state.verified.put("tts/a", row._replace(size=0))
         state.verified.put("tts/a", row)
         state.verified.put("tts/b", row)
         assert state.verified.get("tts/a") == row
@@ -54,7 +52,7 @@ class TestVerified:
 
     @pytest.mark.parametrize("inode", [0, 2**63, 2**64 - 1])
     def test_an_inode_of_64_bits_is_kept(self, state: State, tmp_path: Path, inode: int) -> None:
-        row = dataclasses.replace(row_of(tmp_path.stat()), inode=inode)
+        row = row_of(tmp_path.stat())._replace(inode=inode)
         state.verified.put("a", row)
         assert state.verified.get("a") == row
 
@@ -67,7 +65,7 @@ class TestVerified:
     def test_any_difference_is_no_match(self, tmp_path: Path, name: str) -> None:
         stat = tmp_path.stat()
         row = row_of(stat)
-        other = dataclasses.replace(row, **{name: getattr(row, name) + 1})
+        other = row._replace(**{name: getattr(row, name) + 1})
         assert not other.matches(stat, "ab")
 
     def test_a_row_of_junk_is_none(self, state: State) -> None:

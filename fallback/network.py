@@ -1,0 +1,75 @@
+"""What asking anybody takes: the sources, the transport, and the health that all workers share.
+
+One `Network` is made when a run needs its first source; one that finds all files here makes none, and
+so loads no HTTP library. Exclusions: who is asked, and when, is `plan`'s to say.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from typing import TYPE_CHECKING
+
+from fallback.exchange import is_public
+from fallback.health import Health, Pause, carried
+from fallback.sources import in_order
+from fallback.transport import Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fallback.clock import Clock
+    from fallback.outcome import Outcome
+    from fallback.settings import Settings
+    from fallback.sources import Named, Source
+    from fallback.state import State
+
+
+class Network:
+    """Of one run: `sources` are those of the settings, unless others are given; none when offline."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        sources: tuple[Source, ...] | None,
+        state: State,
+        clock: Clock,
+        stop: Callable[[], bool],
+    ) -> None:
+        chosen = in_order(settings) if sources is None else sources
+        self.sources = () if settings.offline else chosen
+        self.health = {
+            name: carried(health, clock.now(), settings.max_wait_s)
+            for name, health in state.health.load().items()
+        }
+        self.transport = Transport(
+            connect_timeout_s=settings.connect_timeout_s,
+            timeout_s=settings.timeout_s,
+            connections=settings.jobs,
+            stop=stop,
+            ca_bundle=settings.ca_bundle,
+            is_public=(lambda _address: False) if settings.allow_private_redirects else is_public,
+        )
+        self._settings, self._state, self._clock = settings, state, clock
+        self._lock = threading.Lock()
+
+    def attempts_of(self, source: Named) -> int:
+        """How often a file may ask this source."""
+        return self._settings.gateway_attempts if source.layer == "ipfs" else self._settings.hub_attempts
+
+    def note(self, source: Named, outcome: Outcome, began: float, sha256: str | None) -> None:
+        """Fold what came of an attempt into the health that all workers see and the next run reads."""
+        jitter = random.random()  # noqa: S311 - spreads clients, keeps no secret
+        pause = Pause(self._settings.backoff_s, self._settings.max_wait_s, self.attempts_of(source), jitter)
+        with self._lock:
+            before = self.health.get(source.name, Health())
+            after = before.after(outcome, began=began, now=self._clock.now(), sha256=sha256, pause=pause)
+            self.health[source.name] = after
+            if (
+                after != before
+            ):  # under the lock: a slower thread must not write an older record over this one
+                self._state.health.save(source.name, after)
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self.transport.close()
