@@ -5,8 +5,14 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import settings
 
 from tests.programs import find
+
+
+# How long an example takes says something of the machine, and nothing of the code.
+settings.register_profile("timeless", deadline=None)
+settings.load_profile("timeless")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

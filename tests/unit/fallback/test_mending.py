@@ -59,7 +59,7 @@ def test_only_what_is_wrong_is_found(partial: Partial) -> None:
     assert (made.size, made.stretch, made.is_done) == (70, (20, 40), False)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(start=st.sampled_from([0, 5, 20]), step=st.integers(1, 101))
 def test_in_whatever_pieces_it_comes(tmp_path: Path, start: int, step: int) -> None:
     """From the file's first byte, too, as from a server that ignores Range; the rest of it is passed over."""

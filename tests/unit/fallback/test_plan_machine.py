@@ -196,5 +196,5 @@ class Plans(RuleBasedStateMachine):
                 raise AssertionError("the plan does not end")
 
 
-Plans.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+Plans.TestCase.settings = settings(max_examples=200, stateful_step_count=40)
 TestPlans = Plans.TestCase
