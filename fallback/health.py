@@ -10,12 +10,14 @@ The rules, beside those of the table in DESIGN.md:
   four workers that hit a dead gateway in the same second are one failure, not four.
 - Not answering costs `timeout_s` each time, so it cools at once; a 5xx is cheap and cools only
   after as many in a row as a source has attempts.
+- Failures of one file alone speak against that file: others of the run are still waited for.
 - A pause that the server asked for (Retry-After) is `firm`: it is waited for, also in the next
   run. A pause of our own is a guess: the next run may ask sooner when it has nobody else.
 """
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -112,6 +114,13 @@ class Health:
     """A gateway that gives blocks and no files (406)."""
     bans: Mapping[str, float] = field(default_factory=dict)
     """sha256 -> until when."""
+    failed: tuple[str | None, ...] = ()
+    """By their sha256, the files that `failures` were about; two at most, for then it is not the file's fault."""
+
+    def failures_against(self, sha256: str | None) -> int:
+        """How many of the failures speak against asking for this file: what befell one other file may be its own."""
+        another = sha256 is not None and len(self.failed) == 1 and sha256 not in self.failed
+        return min(self.failures, 1) if another else self.failures
 
     def state(self, now: float, sha256: str | None = None) -> State:
         """What to know before asking for the file with this `sha256`."""
@@ -120,13 +129,14 @@ class Health:
         if sha256 is not None and self.bans.get(sha256, 0.0) > now:
             return Banned(self.bans[sha256])
         if self.cooling_until > now:
-            return Cooling(self.cooling_until, self.failures, self.firm, self.reason)
+            return Cooling(self.cooling_until, self.failures_against(sha256), self.firm, self.reason)
         return Up()
 
     def after(
         self, outcome: Outcome, *, began: float, now: float, sha256: str | None, pause: Pause
     ) -> Health:
         """The record after an attempt that began at `began` and ended `now` with `outcome`."""
+        failed = functools.partial(self._failed, outcome, began, now, pause, sha256)
         match outcome:
             case Corrupt() if sha256 is not None:
                 bans = {known: until for known, until in self.bans.items() if until > now}
@@ -140,13 +150,13 @@ class Health:
             case BlocksOnly(always=True):
                 return replace(self, blocks_only=True)
             case Throttled(retry_after_s=None):
-                return self._failed(outcome, began, now, pause, cool=True)
+                return failed(cool=True)
             case Throttled(retry_after_s=float() | int() as seconds):
-                return self._failed(outcome, began, now, pause, cool=True, asked_s=pause.asked_for(seconds))
+                return failed(cool=True, asked_s=pause.asked_for(seconds))
             case Unreachable():
-                return self._failed(outcome, began, now, pause, cool=True)
+                return failed(cool=True)
             case Unavailable(timed_out=timed_out) | Interrupted(gained=0, stalled=timed_out):
-                return self._failed(outcome, began, now, pause, cool=timed_out)
+                return failed(cool=timed_out)
             case _:
                 return self
 
@@ -156,6 +166,7 @@ class Health:
         began: float,
         now: float,
         pause: Pause,
+        sha256: str | None,
         *,
         cool: bool,
         asked_s: float | None = None,
@@ -171,6 +182,7 @@ class Health:
         return replace(
             self,
             failures=failures,
+            failed=tuple(dict.fromkeys((*self.failed, sha256)))[:2],
             streak=streak,
             failed_at=self.failed_at if known else now,
             cooling_until=until,
@@ -189,6 +201,7 @@ def carried(health: Health, now: float, max_wait_s: float = 0.0) -> Health:
     return replace(
         health,
         failures=0,
+        failed=(),
         failed_at=0.0,
         cooling_until=health.cooling_until if health.cooling_until <= now + longest else 0.0,
         bans={known: until for known, until in health.bans.items() if now < until <= now + BAN_S},

@@ -91,7 +91,7 @@ class Plan:
         if deadline is not None and now >= deadline:
             return self._give_up("the deadline has passed")
         open_ = [(chance, health.get(chance.source, Health()).state(now, sha256)) for chance in self._open()]
-        ready, waits = self._options(open_, now, health)
+        ready, waits = self._options(open_, now, health, sha256)
         if ready:
             return self._try(ready[0], health)
         last = None if waits else self._last_resort(open_)
@@ -112,6 +112,7 @@ class Plan:
         open_: list[tuple[Chance, Up | Cooling | Retired | Banned]],
         now: float,
         health: Mapping[str, Health],
+        sha256: str | None,
     ) -> tuple[list[Chance], list[Wait]]:
         """Who can be asked now, those with nothing against them first; and who could be waited for."""
         ready: list[Chance] = []
@@ -120,7 +121,8 @@ class Plan:
         for chance, state in open_:
             if chance.corrupt or isinstance(state, Retired | Banned):
                 continue
-            spent = isinstance(state, Up) and health.get(chance.source, Health()).failures >= chance.attempts
+            against = health.get(chance.source, Health()).failures_against(sha256)
+            spent = isinstance(state, Up) and against >= chance.attempts
             guess = spent or (isinstance(state, Cooling) and not state.firm and state.failures == 0)
             until = chance.not_before if guess else self._ready_at(chance, state)
             if until is not None and until <= now:

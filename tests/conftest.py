@@ -9,7 +9,6 @@ from hypothesis import settings
 
 from tests.programs import find
 
-
 # How long an example takes says something of the machine, and nothing of the code.
 settings.register_profile("timeless", deadline=None)
 settings.load_profile("timeless")

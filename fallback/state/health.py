@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from fallback.state.db import Database
 
 
+_KEPT = tuple(field.name for field in dataclasses.fields(Health) if field.name != "failed")
+"""Which files failed is about one run."""
+
+
 class KnownHealth:
     """The table `source_health`. Of two processes that save, the later one is right.
 
@@ -42,7 +46,7 @@ class KnownHealth:
                 health = dataclasses.replace(
                     health, bans=bans | dict(health.bans), retired=health.retired or known.retired
                 )
-        record = {field.name: getattr(health, field.name) for field in dataclasses.fields(health)}
+        record = {name: getattr(health, name) for name in _KEPT}
         text = json.dumps(record | {"bans": dict(health.bans)})
         self._db.execute(
             "INSERT OR REPLACE INTO source_health (source, record) VALUES (?, ?)", (source, text)
@@ -59,8 +63,7 @@ class KnownHealth:
 def _parse(text: Any) -> Health | None:
     try:
         record = json.loads(text)
-        known = {field.name for field in dataclasses.fields(Health)}
-        health = Health(**{key: value for key, value in record.items() if key in known})
+        health = Health(**{key: value for key, value in record.items() if key in _KEPT})
         return health if _makes_sense(health) else None
     except (TypeError, ValueError, AttributeError, RecursionError, OverflowError):
         return None

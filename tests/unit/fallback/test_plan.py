@@ -382,3 +382,16 @@ def test_bytes_of_several_that_are_not_the_file_cost_nobody_the_last_attempt() -
     first = steps(plan, 1000.0, {})
     assert isinstance(first, Try)
     assert steps(plan.after(first, Spliced("bits"), 1000.0), 1000.0, {}) == Try("a", 2, from_zero=True)
+
+
+def test_one_bad_file_is_not_held_against_the_others() -> None:
+    """P5: what breaks off on one file, as often as it has attempts, has the other files still."""
+    health = Health()
+    for now in (10.0, 20.0):
+        health = health.after(Interrupted("cut"), began=now, now=now, sha256="bad", pause=PAUSE)
+    other = Plan.of({"a": 2}, Policy(2, 60)).next(20.5, {"a": health}, "good")
+    assert isinstance(other, Wait)
+    assert other.source == "a"
+    assert isinstance(Plan.of({"a": 2}, Policy(2, 60)).next(20.5, {"a": health}, "bad"), GiveUp)
+    health = health.after(Interrupted("cut"), began=30.0, now=30.0, sha256="worse", pause=PAUSE)
+    assert isinstance(Plan.of({"a": 2}, Policy(2, 60)).next(30.5, {"a": health}, "good"), GiveUp)
