@@ -119,12 +119,14 @@ def nginx(root: Path, folder: Path) -> Iterator[tuple[str, str]]:
 @contextlib.contextmanager
 def ended(process: subprocess.Popen[Any]) -> Iterator[subprocess.Popen[Any]]:
     """The process, gone after the block."""
-    try:
-        with process:
+    with process:
+        try:
             yield process
+        finally:
             process.terminate()
-    finally:
-        process.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+            process.kill()
 
 
 def _await(port: int) -> None:

@@ -217,10 +217,10 @@ def document(base_url: str, *, has_token: bool) -> Json:
             ),
         },
         "/api/models/verify": {"post": _begins("Hash everything again, and fetch what is wrong")},
-        "/api/downloads": {"get": _says("Each file's way here, from ipfs_downloads", "Downloads")},
+        "/api/downloads": {"get": _linked(_says("Each file's way here, from ipfs_downloads", "Downloads"))},
         "/api/downloads/{id}/resume": {
             "parameters": _DOWNLOAD_ID,
-            "post": _begins("Sync the model of this download", body=False),
+            "post": _begins("Sync the model of this download", body=False) | {"operationId": "resume"},
         },
         "/api/sources": {"get": _says("Each source's health and why", "Sources")},
         "/api/metrics/downloads": {"get": _says("The records of the last hours", "Metrics")},
@@ -253,6 +253,13 @@ def _says(summary: str, schema: str = "", errors: Json | None = None, *, also: t
     content = {"application/json": {"schema": _ref(schema) if schema else {"type": "object"}}}
     answers = {status: {"description": summary, "content": content} for status in ("200", *also)}
     return {"summary": summary, "responses": answers | _errors(errors or {})}
+
+
+def _linked(downloads: Json) -> Json:
+    """With how to resume one of them."""
+    first = {"operationId": "resume", "parameters": {"id": "$response.body#/downloads/0/id"}}
+    downloads["responses"]["200"]["links"] = {"resume": first}
+    return downloads
 
 
 def _text(summary: str) -> Json:
