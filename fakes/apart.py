@@ -82,6 +82,10 @@ class WorldApart:
         self._ask("PUT", "/scenario", {"name": name, "rules": list(rules)})
         self._ask("DELETE", "/journal")
 
+    def unpublish(self) -> None:
+        """Let the gateways have nothing until Pinata or Kubo is sent it."""
+        self._ask("DELETE", "/blocks")
+
     def journal(self) -> list[Entry]:
         """Every request since the last `play`."""
         entries: list[Entry] = self._ask("GET", "/journal")

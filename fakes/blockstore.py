@@ -1,8 +1,8 @@
 """Every block that a world's IPFS has, by the hash in its CID: version 0 and 1, and any codec, are one block.
 
 Blocks are bytes or views of a file that somebody mapped, so that a world of 500 MB costs no memory. What a
-CID names is given back as it was put; who needs it proven proves it (`fallback.ipfs.reading`). Does not fetch, and never
-forgets: a world ends as a whole.
+CID names is given back as it was put; who needs it proven proves it (`fallback.ipfs.reading`). Does not fetch, and
+forgets nothing by itself.
 """
 
 from __future__ import annotations
@@ -28,6 +28,11 @@ class Blockstore:
         """Have the block from now on."""
         with self._lock:
             self._blocks[cid.hash, cid.digest] = block
+
+    def clear(self) -> None:
+        """Have nothing any more."""
+        with self._lock:
+            self._blocks.clear()
 
     def copy(self) -> Blockstore:
         """Another store with the same blocks; what is put into one of them later is not in the other."""

@@ -8,6 +8,7 @@
     DELETE /journal                         forget them
     POST   /commits                         give a repository of the Hub a new commit: {"repo", "type": "model" or "dataset",
                                             "files": {path: size in bytes, or null to take it away}}: 201 and {"commit": ...}
+    DELETE /blocks                          the gateways have nothing until Pinata or Kubo is sent it
     GET    /scenario                        the rules in force
     PUT    /scenario                        replace them: {"name", "rules"}, or {"name"} of one that ships
 Bad input gets a 400 and {"error": "..."}.
@@ -46,6 +47,7 @@ def control(world: World) -> Starlette:
             Route("/journal", api.read_journal, methods=["GET"]),
             Route("/journal", api.clear_journal, methods=["DELETE"]),
             Route("/commits", api.push, methods=["POST"]),
+            Route("/blocks", api.clear_blocks, methods=["DELETE"]),
             Route("/scenario", api.read_scenario, methods=["GET"]),
             Route("/scenario", api.play_scenario, methods=["PUT"]),
         ]
@@ -102,6 +104,10 @@ class _Control:
         except ValueError as error:  # as above
             return _refused(str(error))
         return JSONResponse({"commit": pushed.commit}, status_code=201)
+
+    async def clear_blocks(self, _request: Request) -> Response:
+        self._world.blocks.clear()
+        return Response(status_code=204)
 
     async def read_scenario(self, _request: Request) -> Response:
         return JSONResponse(self._world.scenario().to_dict())

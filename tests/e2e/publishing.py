@@ -40,7 +40,7 @@ def one_wrong_byte(stage: Stage) -> None:
 
 
 def published(stage: Stage) -> None:
-    """To Pinata, then to Kubo; an empty folder is filled by the CIDs in the database, from gateways alone."""
+    """To Pinata, then to Kubo, while the gateways have nothing else; an empty folder is filled by the CIDs in the database, from gateways alone."""
     checks = stage.checks
     stage.prepare(HEALTHY, by=cold)
     bare = copy.deepcopy(stage.world.manifest)
@@ -51,6 +51,7 @@ def published(stage: Stage) -> None:
     known: dict[str, set[str]] = {}
     for to in ("pinata", "kubo"):
         stage.play([])
+        stage.world.unpublish()
         run = stage.run(HEALTHY, ("publish", "--to", to), manifest=bare, environment=stage.world.publishing)
         checks.code(run, 0)
         journal = stage.journal(run)

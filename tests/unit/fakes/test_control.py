@@ -127,3 +127,10 @@ def test_bad_input_is_a_400_that_says_why(world: World, body: bytes, says: str) 
 def test_other_methods_and_paths(world: World) -> None:
     assert requests.post(f"{world.control}/journal", timeout=5).status_code == 405
     assert requests.get(f"{world.control}/nope", timeout=5).status_code == 404
+
+
+def test_what_gateways_have_can_be_taken_away(world: World, big: str, talk: Talk) -> None:
+    """The Hub has it still."""
+    assert requests.delete(f"{world.control}/blocks", timeout=5).status_code == 204
+    assert talk(big).status != 200
+    assert len(world.blocks) == 0
