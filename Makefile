@@ -46,9 +46,10 @@ faults: $(READY) ## every fault, alone and with a good second source: a table
 faults-table: faults ## the same, and into the README
 	$(BIN)/python -m tests.flow.faults_table
 
-nightly: $(READY) ## what takes minutes or gigabytes
+nightly: $(READY) ## what takes minutes or gigabytes; hostile input in bulk; an hour's soak (FALLBACK_SOAK_S, FALLBACK_SOAK_SEED)
 	$(BIN)/python -m pytest -s -m nightly
 	FALLBACK_FUZZ=50 $(BIN)/python -m pytest -q --timeout 3600 tests/hostile
+	FALLBACK_SOAK_S=$${FALLBACK_SOAK_S:-3600} $(BIN)/python -m pytest -s -m soak
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .

@@ -28,6 +28,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+SHOWN = 50
+"""Problems that a message has room for: a document of a million lines can have a million."""
+
+
+def listed(lines: Iterable[str], count: int) -> str:
+    """The first `SHOWN` of `count` lines, each on a line of its own, and how many more there are."""
+    more = f"\n  … and {count - SHOWN} more" if count > SHOWN else ""
+    return "".join(f"\n  {line}" for line in lines) + more
+
+
 class FallbackError(Exception):
     """Whatever this package raises on purpose."""
 
@@ -52,8 +62,9 @@ class ManifestError(ConfigError):
     def __init__(self, name: str, problems: Iterable[Problem]) -> None:
         self.name = name
         self.problems: Sequence[Problem] = tuple(problems)
-        lines = "\n".join(f"  {problem}" for problem in self.problems)
-        super().__init__(f"manifest {name} cannot be used:\n{lines}")
+        super().__init__(
+            f"manifest {name} cannot be used:{listed(map(str, self.problems[:SHOWN]), len(self.problems))}"
+        )
 
 
 class SettingsError(ConfigError):

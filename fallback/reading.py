@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from fallback.errors import Problem
@@ -23,6 +24,9 @@ SHA256 = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 DIGESTS = frozenset(
     {"md5", "sha1", "sha-1", "sha224", "sha384", "sha512", "blake2b", "blake3", "crc32", "digest", "hash"}
 )
+
+SHOWN_KEYS = 10
+"""Of those that are there twice."""
 
 _REQUIRED = object()
 
@@ -144,9 +148,11 @@ class Reader:
     def _pairs(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(pairs)
         if len(made) < len(pairs):
-            names = [name for name, _ in pairs]
-            twice = sorted({name for name in names if names.count(name) > 1})
-            self.problem("document", f"an object has the key {', '.join(map(shown, twice))} twice")
+            counts = Counter(name for name, _ in pairs)
+            twice = sorted(name for name, count in counts.items() if count > 1)
+            more = ", …" if len(twice) > SHOWN_KEYS else ""
+            told = ", ".join(map(shown, twice[:SHOWN_KEYS]))
+            self.problem("document", f"an object has the key {told}{more} twice")
         return made
 
     @staticmethod

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from fallback import values
-from fallback.errors import SettingsError
+from fallback.errors import SHOWN, SettingsError, listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +33,8 @@ ALIASES = {
     "PINATA_SECRET_KEY": "pinata_secret",
 }
 """Variables that other programs read, too, below ours of the same meaning."""
+
+MAX_CONFIG_BYTES = 1 << 20
 
 _MOST = {
     "count": 256,
@@ -221,8 +223,8 @@ def _all_checked(given: Mapping[str, tuple[Any, str]], problems: Problems) -> di
         except ValueError as error:
             problems.append((name, f"{error} ({origin})"))
     if problems:
-        lines = "".join(f"\n  {name}: {what}" for name, what in problems)
-        raise SettingsError(f"settings cannot be used:{lines}")
+        lines = (f"{name}: {what}" for name, what in problems[:SHOWN])
+        raise SettingsError(f"settings cannot be used:{listed(lines, len(problems))}")
     return good
 
 
@@ -232,12 +234,21 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
     return {name: (environ[key], f"environment {key}") for key, name in given}
 
 
+def _text_of(path: Path) -> str:
+    """What the file holds; ValueError if it is no text, or far too long for what it should be."""
+    with path.open("rb") as stream:
+        text = stream.read(MAX_CONFIG_BYTES + 1)
+    if len(text) > MAX_CONFIG_BYTES:
+        raise ValueError("it is larger than 1 MiB: this is no settings file")
+    return text.decode()
+
+
 def _from_toml(path: Path, problems: Problems) -> dict[str, tuple[Any, str]]:
     """Relative paths in the file are relative to its folder."""
     import tomllib  # noqa: PLC0415 - most have no such file
 
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(_text_of(path))
     except (OSError, RecursionError, ValueError) as error:  # ValueError: TOML, UTF-8, int()'s limit on digits
         problems.append((str(path), f"cannot be read: {getattr(error, 'strerror', None) or error}"))
         return {}
@@ -253,7 +264,7 @@ def _only_known(given: Mapping[str, Any], origin: str, problems: Problems) -> di
     for name in [name for name in given if name not in _fields()]:
         import difflib  # noqa: PLC0415 - only a mistake needs it
 
-        near = difflib.get_close_matches(name, _fields(), 1)
+        near = difflib.get_close_matches(name[:60], _fields(), 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         problems.append((values.shown(name), f"is no setting{hint} ({origin})"))
     return {name: (value, origin) for name, value in given.items() if name in _fields()}

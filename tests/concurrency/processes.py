@@ -96,15 +96,15 @@ class Process:
 class Watched:
     """Looks at final names all the while: each is absent, or holds bytes that it may hold (P1)."""
 
-    def __init__(self, allowed: Mapping[Path, set[str]]) -> None:
-        self.allowed = allowed
+    def __init__(self, allowed: Mapping[Path, set[str]], every_s: float = 0.002) -> None:
+        self.allowed, self._every_s = dict(allowed), every_s
         self.looks = 0
         self.wrong: list[str] = []
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
     def _watch(self) -> None:
-        while not self._over.wait(0.002):
+        while not self._over.wait(self._every_s):
             self.look()
 
     def look(self) -> None:

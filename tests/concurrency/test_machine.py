@@ -68,11 +68,11 @@ class Machine(RuleBasedStateMachine):
         self.world.journal.clear()
         self.documents = {name: {name: model} for name, model in self.world.manifest().items()}
         self.places = {path: self.models / "shared" / path for path in SIZES}
-        self.allowed = {
+        allowed = {
             place: {document[name]["files"][path]["sha256"] for name, document in self.documents.items()}
             for path, place in self.places.items()
         }
-        self.watched = Watched(self.allowed)
+        self.watched = Watched(allowed)
         self.opened = contextlib.ExitStack()
         self.opened.callback(shutil.rmtree, self.folder)
         self.opened.enter_context(self.watched.during())
@@ -140,7 +140,7 @@ class Machine(RuleBasedStateMachine):
             if what == "delete":
                 place.unlink()
             elif what == "cut":
-                self.allowed[place].add(hashlib.sha256(held[:1000]).hexdigest())
+                self.watched.allowed[place].add(hashlib.sha256(held[:1000]).hexdigest())
                 new = place.with_name("cut")
                 new.write_bytes(held[:1000])
                 new.replace(place)
@@ -154,7 +154,7 @@ class Machine(RuleBasedStateMachine):
         with place.open("r+b") as stream:
             held = bytearray(stream.read())
             held[900] ^= 1
-            self.allowed[place].add(hashlib.sha256(held).hexdigest())
+            self.watched.allowed[place].add(hashlib.sha256(held).hexdigest())
             stream.seek(900)
             stream.write(held[900:901])
 

@@ -14,7 +14,8 @@ from fallback import events, outcome
 from fallback.cli.main import COMMANDS
 from fallback.settings import Settings
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def table(first: str) -> dict[str, list[str]]:
@@ -70,3 +71,10 @@ def test_every_fault_that_can_be_played_is_listed_and_none_came_out_wrong() -> N
 @pytest.mark.parametrize("code", ["0", "1", "2", "3"])
 def test_every_exit_code_is_listed(code: str) -> None:
     assert code in table("exit code")
+
+
+def test_every_test_that_the_threat_model_names_is_there() -> None:
+    """README, Security: a promise without its test is only a sentence."""
+    named = [path for row in table("who").values() for path in re.findall(r"`([\w/]+(?:\.py|/))`", row[-1])]
+    assert len(named) > 20
+    assert not [path for path in named if not (ROOT / "tests" / path).exists()]

@@ -104,3 +104,13 @@ def test_a_number_that_cannot_be_written_again_is_refused(number: str) -> None:
     text = json.dumps({"m": {"files": {"a": GOOD}, "note": 0}}).replace("0}", f"{number}}}")
     with pytest.raises(ManifestError, match="beyond what a number can be"):
         Manifest.parse(text, name="m")
+
+
+def test_a_document_with_countless_problems_is_refused_at_once() -> None:
+    """In time that grows with its size and no faster (else the test's own time is over), in a message that can be read."""
+    members = ",".join(f'"key {number}": 1, "key {number}": 1' for number in range(100_000))
+    with pytest.raises(ManifestError) as caught:
+        Manifest.parse("{" + members + "}", name="m")
+    assert len(caught.value.problems) > 100_000
+    assert len(str(caught.value)) < 10_000
+    assert str(caught.value).endswith("more")

@@ -371,3 +371,19 @@ def test_load_raises_nothing_but_settings_errors(
     assert Settings(**{name: getattr(had, name) for name in NAMES}) == had, "one form, whoever made them"
     assert math.isfinite(had.timeout_s)
     assert had.models_dir.is_absolute()
+
+
+def test_a_settings_file_of_gigabytes_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "fallback.toml"
+    with path.open("wb") as stream:
+        stream.truncate(1 << 40)  # a hole: it takes no room
+    with pytest.raises(SettingsError, match="larger than 1 MiB"):
+        Settings.load({}, {}, path)
+
+
+def test_a_settings_file_with_countless_problems_has_a_message_that_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "fallback.toml"
+    path.write_text("".join(f"x{number} = 1\n" for number in range(2000)))
+    with pytest.raises(SettingsError) as caught:
+        Settings.load({}, {}, path)
+    assert len(str(caught.value).splitlines()) == 52
