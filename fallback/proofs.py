@@ -31,8 +31,13 @@ _BLOCK = File("block.bin", size=None, sha256=None)
 """What `judge` is told that a block is."""
 
 
+MAX_BLOCKS = 4096
+"""Blocks that are asked for at most, a request each. A terabyte in chunks of a MiB has a thousand inner nodes;
+whoever made the CID could have one for every few bytes."""
+
+
 class NowhereError(Exception):
-    """No gateway gave the block."""
+    """No gateway gave the block, or too many would be needed."""
 
 
 def chunks_of(wanted: Wanted, run: Run) -> Chunks:
@@ -43,8 +48,13 @@ def chunks_of(wanted: Wanted, run: Run) -> Chunks:
         return known
     root, _, below = path.partition("/")
     useless: set[str] = set()
+    left = MAX_BLOCKS
 
     def fetched(cid: Cid) -> bytes:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise NowhereError
         return _block(cid, run, useless)
 
     try:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.hostile.canaries import FILES, SHA256, TOKEN, Echo
 from tests.hostile.fuzzing import TRIED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 BYTES = {"config.json": b"{}" * 100, "onnx/model.onnx": bytes(range(256)) * 40}
@@ -52,3 +54,32 @@ def _filled(tmp_path: Path, document: dict[str, Any]) -> Path:
         target.write_bytes(data)
     (folder / ".manifests.json").write_text(json.dumps(document))
     return folder
+
+
+@pytest.fixture(name="echo")
+def _echo() -> Iterator[Echo]:
+    echo = Echo()
+    yield echo
+    echo.close()
+
+
+@pytest.fixture(name="environment")
+def _environment(tmp_path: Path, echo: Echo, filled: Path, document: dict[str, Any]) -> dict[str, str]:
+    """Everything that is secret, and everybody who may get it is the echo."""
+    files = {f"{number}.bin": {"size": 1, "sha256": SHA256} for number in range(FILES)}
+    document["many"] = {"type": "x", "dir": "many", "files": files, "huggingface": {"repo": "org/many"}}
+    (filled / ".manifests.json").write_text(json.dumps(document))
+    return {
+        "HF_TOKEN": TOKEN,
+        "PINATA_JWT": "",
+        "FALLBACK_MODELS_DIR": str(filled),
+        "FALLBACK_HF_ENDPOINT": echo.url,
+        "FALLBACK_GATEWAYS": echo.url,
+        "FALLBACK_PINATA_API": echo.url,
+        "FALLBACK_PINATA_UPLOADS": echo.url,
+        "FALLBACK_BACKOFF_S": "0",
+        "FALLBACK_MAX_WAIT_S": "0",
+        "FALLBACK_TIMEOUT_S": "1",
+        "FALLBACK_RESERVE_BYTES": "0",
+        "FALLBACK_JOBS": "1",
+    }

@@ -6,11 +6,7 @@ journals of hosts that a secret was not given for, and what exceptions and objec
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import json
-import socket
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,121 +18,30 @@ from fallback import Manifest, Settings, sync
 from fallback.errors import FallbackError
 from fallback.publish.targets import Pinata, PinataV3
 from fallback.sources import HuggingFace, mirrors
+from tests.hostile.canaries import (
+    ECHOES,
+    JWT,
+    KEY,
+    PROXY,
+    SECRET,
+    SHA256,
+    SIGNED,
+    TOKEN,
+    clean,
+    on_disk,
+)
 from tests.hostile.commands import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-TOKEN, JWT, KEY, SECRET = "hf_canaryA1", "eyJcanaryA2.x.y", "canaryA3", "canaryA4"
-PROXY, SIGNED = "canaryA5", "canaryA6"
-SHA256 = "0" * 64
-FILES = 14
-
-ECHOES = [
-    "{0}\r\n\r\n",
-    "HTTP/1.1 {0} OK\r\n\r\n",
-    "HTTP/1.1 200 {0}\r\nContent-Length: {0}\r\n\r\n",
-    "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: {0}\r\n\r\n",
-    "HTTP/1.1 200 OK\r\nContent-Encoding: {0}\r\nContent-Length: 1\r\n\r\nx",
-    "HTTP/1.1 200 OK\r\nTransfer-Encoding: {0}\r\n\r\n",
-    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{0}\r\n",
-    'HTTP/1.1 200 OK\r\nETag: "{0}"\r\nContent-Length: 1\r\n\r\ny',
-    "HTTP/1.1 206 OK\r\nContent-Range: bytes {0}\r\nContent-Length: 1\r\n\r\ny",
-    "HTTP/1.1 429 OK\r\nRetry-After: {0}\r\nRateLimit: {0}\r\nContent-Length: 0\r\n\r\n",
-    "HTTP/1.1 500 OK\r\n\r\n{0}",
-    "HTTP/1.1 418 {0}\r\nContent-Length: 0\r\n\r\n",
-    "HTTP/1.1 401 {0}\r\nWWW-Authenticate: {0}\r\nContent-Length: 0\r\n\r\n",
-    "HTTP/1.1 302 F\r\nLocation: http://{0}.invalid/\r\nContent-Length: 0\r\n\r\n",
-    "HTTP/1.1 302 F\r\nLocation: http://exa%00mple/?{0}\r\nContent-Length: 0\r\n\r\n",
-    "HTTP/1.1 302 F\r\nLocation: {0}://x/\r\nContent-Length: 0\r\n\r\n",
-    "HTTP/1.1 302 F\r\nLocation: /{0}\r\nContent-Length: 0\r\n\r\n",
-    'HTTP/1.1 400 B\r\n\r\n{{"error": {{"reason": "{0}"}}, "message": "{0}"}}',
-    'HTTP/1.1 403 B\r\n\r\n{{"error": {{"reason": "{0}", "details": "{0}"}}}}',
-    'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{{"IpfsHash": "{0}", "sha": "{0}", "data": {{"cid": "{0}"}}}}',
-]  # fmt: skip
-"""Where an answer can hold what it was asked with."""
-
-
-class Echo:
-    """A server that hands back the secrets of each request, each time in another place."""
-
-    def __init__(self) -> None:
-        self.answered = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._forms = itertools.cycle(ECHOES)
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            with connection, contextlib.suppress(OSError):
-                asked = connection.recv(1 << 20).decode("latin-1")
-                found = [each for each in (TOKEN, JWT, KEY, SECRET, SIGNED) if each in asked]
-                connection.sendall(next(self._forms).format(*(found or ["nothing"])).encode())
-                self.answered += 1
-                connection.shutdown(socket.SHUT_WR)
-                connection.settimeout(0.2)
-                while connection.recv(1 << 16):
-                    pass
-
-
-@pytest.fixture(name="echo")
-def _echo() -> Iterator[Echo]:
-    echo = Echo()
-    yield echo
-    echo.close()
-
-
-@pytest.fixture(name="environment")
-def _environment(tmp_path: Path, echo: Echo, filled: Path, document: dict[str, Any]) -> dict[str, str]:
-    """Everything that is secret, and everybody who may get it is the echo."""
-    files = {f"{number}.bin": {"size": 1, "sha256": SHA256} for number in range(FILES)}
-    document["many"] = {"type": "x", "dir": "many", "files": files, "huggingface": {"repo": "org/many"}}
-    (filled / ".manifests.json").write_text(json.dumps(document))
-    return {
-        "HF_TOKEN": TOKEN,
-        "PINATA_JWT": "",
-        "FALLBACK_MODELS_DIR": str(filled),
-        "FALLBACK_HF_ENDPOINT": echo.url,
-        "FALLBACK_GATEWAYS": echo.url,
-        "FALLBACK_PINATA_API": echo.url,
-        "FALLBACK_PINATA_UPLOADS": echo.url,
-        "FALLBACK_BACKOFF_S": "0",
-        "FALLBACK_MAX_WAIT_S": "0",
-        "FALLBACK_TIMEOUT_S": "1",
-        "FALLBACK_RESERVE_BYTES": "0",
-        "FALLBACK_JOBS": "1",
-    }
-
+    from tests.hostile.canaries import (
+        Echo,
+    )
 
 COMMANDS = [
     ["sync"], ["sync", "--json"], ["sync", "--quiet"], ["sync", "--dry-run"], ["verify"], ["verify", "--repair"], ["status"],
     ["status", "--json"], ["sources"], ["metrics", "records"], ["metrics", "summary"], ["metrics", "health"],
     *[["manifest", "from-hub", "org/many"]] * 4, ["revalidate"],
 ]  # fmt: skip
-
-
-def clean(text: str | bytes, where: str) -> None:
-    """No canary in it, in any case of its letters."""
-    data = text.encode() if isinstance(text, str) else text
-    at = data.lower().find(b"canary")
-    assert at < 0, f"{where}: …{data[max(0, at - 60) : at + 40]!r}"
-
-
-def on_disk(folder: Path) -> int:
-    """Look through every file below the folder; how many there were."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    for path in files:
-        clean(str(path), "a name")
-        clean(path.read_bytes(), str(path))
-    return len(files)
 
 
 def test_no_command_tells_a_secret_that_a_server_hands_back(environment: dict[str, str], echo: Echo) -> None:

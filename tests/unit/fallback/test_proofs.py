@@ -11,9 +11,10 @@ import pytest
 from fallback import Settings, proofs
 from fallback.errors import StoppedError
 from fallback.health import Health
-from fallback.ipfs import building
-from fallback.ipfs.cid import DAG_PB, Cid
-from fallback.ipfs.unixfs import V0_2015, V1_2025
+from fallback.ipfs import building, dagpb
+from fallback.ipfs.cid import DAG_PB, RAW, Cid
+from fallback.ipfs.dagpb import Link, Node
+from fallback.ipfs.unixfs import V0_2015, V1_2025, Entry, Kind
 from fallback.manifest import File, IpfsRef, Model
 from fallback.outcome import Failed, Interrupted
 from fallback.run import running
@@ -107,3 +108,30 @@ def test_of_a_profile_without_raw_leaves_nobody_is_asked(run: Run, monkeypatch: 
     file = replace(FILE, cid=None)
     folder = Model("m", "stt", "m", (file,), ipfs=IpfsRef(FILE.cid or "", profile=V0_2015.name))
     assert proofs.chunks_of(Wanted(folder, file), run) == ()
+
+
+def test_a_list_that_takes_countless_requests_is_given_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever made the CID could have us ask the gateways for one block after the other, for hours."""
+    blocks: dict[Cid, bytes] = {}
+
+    def inner(size: int, *children: Cid) -> Cid:
+        links = tuple(Link(child, "", size) for child in children)
+        entry = Entry(Kind.FILE, block_sizes=(size,) * len(children))
+        block = dagpb.encode(Node(links, entry.encode()))
+        blocks[Cid.of(block, DAG_PB)] = block
+        return Cid.of(block, DAG_PB)
+
+    chain = inner(1000, Cid.of(b"leaf", RAW))
+    for _ in range(20):
+        chain = inner(1000, chain)
+    file = replace(FILE, size=1_000_000, cid=str(inner(1000, *[chain] * 1000)))
+    asked: list[Cid] = []
+
+    def has_all(_source: object, cid: Cid, _run: Run) -> bytes:
+        asked.append(cid)
+        return blocks[cid]
+
+    run.health.clear()
+    monkeypatch.setattr(proofs, "_asked", has_all)
+    assert proofs.chunks_of(replace(WANTED, file=file), run) == ()
+    assert len(asked) == proofs.MAX_BLOCKS
