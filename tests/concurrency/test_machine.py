@@ -89,9 +89,19 @@ class Machine(RuleBasedStateMachine):
         self.processes.append(Process(command, told, self.locks))
         DONE["processes"] += 1
 
-    @initialize(locks=st.sampled_from(["work", "work", "fail", "lie"]), slow=st.booleans())
-    def begin(self, locks: Locks, slow: bool) -> None:  # noqa: FBT001 - hypothesis gives it by name
+    @initialize(
+        locks=st.sampled_from(["work", "work", "fail", "lie"]), slow=st.booleans(), filled=st.booleans()
+    )
+    def begin(self, *, locks: Locks, slow: bool, filled: bool) -> None:
         self.locks = locks
+        if filled:  # so that there is something to harm
+            for path, place in self.places.items():
+                [blob] = [each for each in self.world.catalogue.blobs() if len(each.view()) == SIZES[path]]
+                place.parent.mkdir(parents=True, exist_ok=True)
+                new = place.with_name("filling")
+                new.write_bytes(blob.view())
+                new.replace(place)
+        self._start(["sync"])
         if slow:  # so that processes meet while a body is under way
             self.world.add("gateway1", Dribble(bytes_per_s=400_000))
 
@@ -100,6 +110,13 @@ class Machine(RuleBasedStateMachine):
     def start(self, command: list[str], count: int) -> None:
         for _ in range(min(count, MOST - len(self.processes))):
             self._start(command)
+
+    @precondition(lambda self: len(self.processes) < MOST)
+    @rule()
+    def start_two(self) -> None:
+        """That meet."""
+        for _ in range(min(2, MOST - len(self.processes))):
+            self._start(["sync"])
 
     @precondition(lambda self: len(self.processes) < MOST)
     @rule()
@@ -211,7 +228,7 @@ def run(count: int, steps: int) -> None:
 
 @pytest.mark.timeout(180)
 def test_processes_on_one_folder() -> None:
-    run(4, 8)
+    run(3, 7)
 
 
 @pytest.mark.nightly

@@ -41,6 +41,7 @@ def twenty(tmp_path: Path, locks: Locks) -> dict[str, int]:
         return bodies(world)
 
 
+@pytest.mark.timeout(240)
 def test_twenty_processes_share_thirteen_files(tmp_path: Path) -> None:
     assert set(twenty(tmp_path, "work").values()) == {1}
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FACTOR = int(os.environ.get("FALLBACK_FUZZ", "1"))
-MOST_S = 10.0
+MOST_S = 30.0
 """No input may cost more: on a machine that does other things, too."""
 
 TRIED: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""What must stay flat: memory, file descriptors, threads, and what lies on disk."""
+"""What must stay flat: memory, objects (which an allocator does not blur), file descriptors, threads, and what lies on disk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import threading
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-RSS_KIB, FEW, STATE_BYTES = 12 << 10, 2, 512 << 10
+RSS_KIB, OBJECTS, FEW, STATE_BYTES = 12 << 10, 1000, 2, 512 << 10
 """How much more there may be in the last third than in the second: what an allocator and SQLite's pages move by."""
 
 
@@ -18,6 +18,7 @@ class Gauges:
     """One look, while nothing is under way."""
 
     rss_kib: int
+    objects: int
     descriptors: int
     threads: int
     state_bytes: int
@@ -32,6 +33,7 @@ class Gauges:
         state = sum(path.stat().st_size for path in found if path.parent.name == ".fallback")
         return cls(
             pages * os.sysconf("SC_PAGE_SIZE") >> 10,
+            len(gc.get_objects()),
             len(list(Path("/proc/self/fd").iterdir())),
             threading.active_count(),
             state,
@@ -54,6 +56,7 @@ def assert_flat(seen: list[Gauges]) -> None:
     """Nothing grew."""
     grown = growth(seen)
     assert grown["rss_kib"] < RSS_KIB, (grown, seen)
+    assert grown["objects"] < OBJECTS, (grown, seen)
     assert grown["descriptors"] <= FEW, (grown, seen)
     assert grown["threads"] <= FEW, (grown, seen)
     assert grown["state_bytes"] < STATE_BYTES, (grown, seen)
