@@ -35,7 +35,7 @@ test: $(READY) ## unit and flow tests, with branch coverage
 	$(BIN)/python -m pytest --cov --cov-report=term --numprocesses 3 --dist worksteal
 
 conformance: $(READY) ## the conformance suite against CLIENT="…", or this engine
-	$(BIN)/python -m pytest tests/conformance --numprocesses 4 --dist worksteal $(if $(CLIENT),--client "$(CLIENT)") --dump out/conformance/failures --report out/conformance
+	$(BIN)/python -m tests.conformance $(if $(CLIENT),--client "$(CLIENT)") --dump out/conformance/failures --report out/conformance
 
 clients: $(READY) $(OLD_HUB) $(NODE) ## other people's programs against the fakes: huggingface_hub, curl, wget, aria2c, pooch, npm's IPFS
 	$(BIN)/python -m pytest tests/clients

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 ENGINE = (sys.executable, str(HERE / "clients" / "engine.py"))
-TOLD = pytest.StashKey[list[dict[str, Any]]]()
 KEY = "conformance"
 
 
@@ -35,13 +34,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--client-name", metavar="NAME", help="what reports call it; its file's name if not given"
     )
     group.addoption("--dump", metavar="DIR", help="keep jobs, journals and client output of failures there")
+    group.addoption(
+        "--measure-all", action="store_true", help="a case that this machine cannot play is a failure"
+    )
     group.addoption("--report", metavar="DIR", help="write report.json and report.html there")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Marks, and a place for results."""
     config.addinivalue_line("markers", "smoke: a small part of the conformance suite, in every run")
-    config.stash[TOLD] = []
+    config.addinivalue_line("markers", "timeout(seconds): of pytest-timeout, where that is installed")
 
 
 def command_of(config: pytest.Config) -> Sequence[str]:

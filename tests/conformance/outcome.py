@@ -40,6 +40,7 @@ class Told:
             "hint": case.hint,
             "origin": list(case.origin),
             "found": None,
+            "only_early": False,
             "problems": [],
             "runs": [],
         }
@@ -57,6 +58,9 @@ class Told:
         if self.document["found"] is None:
             self.document["found"] = "fail" if stage.problems else "pass"
             self.document["problems"] = list(dict.fromkeys(stage.problems))
+            early = {problem for run in stage.runs for problem in run.seen}
+            # What a client wrote in place, and what else it did wrong, are two things to whoever reads a report.
+            self.document["only_early"] = bool(stage.problems) and set(stage.problems) <= early
         self.document["runs"] = [
             {
                 "exit": run.code,

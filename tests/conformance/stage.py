@@ -195,9 +195,11 @@ class Stage:
         """What the case expects of a run."""
         self.problems += verdict.of_case(run, self.case)
 
-    def expect_right(self, run: Run) -> None:
-        """Exit 0 and every file right."""
-        self.problems += verdict.of_result(run, "right")
+    def expect_right(self, run: Run) -> bool:
+        """Exit 0 and every file right; whether it is so, for a script that cannot go on otherwise."""
+        found = verdict.of_result(run, "right")
+        self.problems += found
+        return not found and run.all_right
 
     def until(self, what: Callable[[], object], process: Process, seconds: float = 15.0) -> bool:
         """Wait for it; False if the client ended before, or it did not come to pass."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fakes.faults import FAULTS
 
-from .client import GRACE_S
+from .client import GRACE_S, grace_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +30,7 @@ def always(run: Run) -> list[str]:
     deadline_s = float(run.job["deadline_s"])
     if run.was_killed:
         problems.append(f"it did not end: killed after {run.seconds:.1f} s, deadline {deadline_s:g} s")
-    elif run.seconds > deadline_s + GRACE_S:
+    elif _is_late(run, deadline_s):
         problems.append(f"it ended after {run.seconds:.1f} s; its deadline was {deadline_s:g} s")
     if run.code not in {0, 1} and not run.was_killed and run.signalled is None:
         problems.append(f"it {_ended(run)}; 0 and 1 are the ways to end")
@@ -42,6 +42,10 @@ def always(run: Run) -> list[str]:
     if run.strange:
         problems.append(f"it wrote outside its folders: {', '.join(run.strange)}")
     return problems + [problem for entry in run.entries for problem in _too_much(run, entry)]
+
+
+def _is_late(run: Run, limit_s: float) -> bool:
+    return run.seconds > limit_s + GRACE_S and run.seconds > limit_s + grace_s()
 
 
 def _too_much(run: Run, entry: Entry) -> Iterable[str]:
@@ -75,7 +79,7 @@ def of_case(run: Run, case: Case) -> list[str]:
     for server, least in expect.least.items():
         if len(run.asked(server)) < least:
             problems.append(f"{len(run.asked(server))} requests to {server}, {least} at least")
-    if expect.within_s is not None and run.seconds > expect.within_s + GRACE_S:
+    if expect.within_s is not None and _is_late(run, expect.within_s):
         problems.append(f"it took {run.seconds:.1f} s, {expect.within_s:g} s at most")
     if expect.refetched is not None:
         total = sum(file["size"] for file in run.job["files"])

@@ -1,0 +1,176 @@
+"""What the suite sees: bytes under a final name, how a client ended, what it left; each with something to be seen."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fakes.journal import Entry
+from tests.conformance import schema, verdict
+from tests.conformance.case import all_cases
+from tests.conformance.client import Process
+from tests.conformance.stage import Run, Stage, UnsupportedError
+from tests.conformance.watch import Watch, state
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+RIGHT = b"right"
+DIGEST = hashlib.sha256(RIGHT).hexdigest()
+JOB = {"folder": "/nowhere", "deadline_s": 5.0, "files": [{"path": "a", "size": 5, "sha256": DIGEST}]}
+GOOD = Run(JOB, Path("/nowhere"), code=0, seconds=1.0, files={"a": DIGEST})
+
+
+def entry(sent: int = 5) -> Entry:
+    return Entry(0, 0.0, "gateway1", "", "GET", "/ipfs/x/a", "", None, {}, 200, sent)
+
+
+class TestWatch:
+    def test_a_file_that_grows_in_place_is_seen(self, tmp_path: Path) -> None:
+        path = tmp_path / "a"
+        with Watch({path: {DIGEST}}) as watch:
+            path.write_bytes(b"ri")
+            time.sleep(0.1)
+            path.write_bytes(RIGHT)
+        assert "held other bytes" in watch.problems[0]
+
+    def test_a_rename_of_the_right_file_is_fine(self, tmp_path: Path) -> None:
+        path = tmp_path / "a"
+        with Watch({path: {DIGEST}}) as watch:
+            (tmp_path / "b").write_bytes(RIGHT)
+            (tmp_path / "b").replace(path)
+            time.sleep(0.05)
+        assert watch.problems == []
+
+    def test_what_stood_there_before_may_stay(self, tmp_path: Path) -> None:
+        path = tmp_path / "a"
+        path.write_bytes(b"old")
+        with Watch({path: {DIGEST}}) as watch:
+            time.sleep(0.05)
+            path.unlink()
+            time.sleep(0.05)
+        assert watch.problems == []
+
+    def test_the_end_is_looked_at_too(self, tmp_path: Path) -> None:
+        path = tmp_path / "a"
+        with Watch({path: {DIGEST}}) as watch:
+            path.write_bytes(b"wrong")
+        assert watch.problems
+
+    def test_a_link_a_folder_and_a_pipe_are_no_file(self, tmp_path: Path) -> None:
+        import os
+
+        (tmp_path / "link").symlink_to("/etc/hostname")
+        os.mkfifo(tmp_path / "pipe")
+        assert state(tmp_path / "link") == "link to /etc/hostname"
+        assert state(tmp_path / "pipe") == "special file"
+        assert state(tmp_path) == "folder"
+        assert state(tmp_path / "none") == "absent"
+
+
+class TestVerdict:
+    def test_a_good_run_has_no_problem(self) -> None:
+        assert verdict.always(GOOD) == []
+
+    @pytest.mark.parametrize(
+        ("run", "said"),
+        [
+            (replace(GOOD, code=3), "0 and 1"),
+            (replace(GOOD, code=-11), "SIGSEGV"),
+            (replace(GOOD, files={"a": "absent"}), "exit 0, but a is not there"),
+            (replace(GOOD, seconds=60.0), "its deadline was 5 s"),
+            (replace(GOOD, was_killed=True, code=-9), "did not end"),
+            (replace(GOOD, has_survivors=True), "went on after its end"),
+            (replace(GOOD, strange=["/home/x"]), "outside its folders"),
+            (replace(GOOD, seen=["a held other bytes"]), "held other bytes"),
+            (replace(GOOD, entries=[entry(5 + verdict.SLACK + 1)]), "of one answer"),
+        ],
+    )
+    def test_what_is_wrong_is_said(self, run: Run, said: str) -> None:
+        assert said in " ".join(verdict.always(run))
+
+    def test_a_failure_has_no_file(self) -> None:
+        assert verdict.of_result(replace(GOOD, code=1), "failure")
+        assert not verdict.of_result(replace(GOOD, code=1, files={"a": "absent"}), "failure")
+
+    def test_requests_are_counted_by_server_without_questions_about_proofs(self) -> None:
+        run = replace(
+            GOOD, entries=[entry(), replace(entry(), query="format=raw"), replace(entry(), method="HEAD")]
+        )
+        assert len(run.asked("gateway1")) == 1
+        assert run.asked("gateway2") == []
+
+
+def client(script: str) -> Sequence[str]:
+    return [sys.executable, "-c", script]
+
+
+class TestProcess:
+    def test_exit_code_and_output(self, tmp_path: Path) -> None:
+        with Process(
+            client("print('hi'); raise SystemExit(7)"), folder=tmp_path, env={}, limit_s=20
+        ) as process:
+            assert process.wait() == 7
+        assert process.said()["stdout"] == "hi\n"
+
+    def test_one_that_does_not_end_is_killed(self, tmp_path: Path) -> None:
+        with Process(client("import time; time.sleep(60)"), folder=tmp_path, env={}, limit_s=0.3) as process:
+            assert process.wait() == -9
+        assert process.killed
+
+    def test_a_child_that_goes_on_is_seen_and_ended(self, tmp_path: Path) -> None:
+        script = "import subprocess; subprocess.Popen(['sleep', '60'])"
+        with Process(client(script), folder=tmp_path, env={}, limit_s=20) as process:
+            process.wait()
+            assert process.survivors()
+        assert not process.survivors()
+
+    def test_what_would_tell_it_things_beside_its_job_is_left_out(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("FALLBACK_GATEWAYS", "http://127.0.0.1:1")
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+        script = (
+            "import os; raise SystemExit('FALLBACK_GATEWAYS' in os.environ or 'HTTP_PROXY' in os.environ)"
+        )
+        with Process(client(script), folder=tmp_path, env={}, limit_s=20) as process:
+            assert process.wait() == 0
+
+
+def test_exit_2_is_not_a_failure(tmp_path: Path) -> None:
+    with Stage(all_cases()["R-ORDER-1"], client("raise SystemExit(2)"), tmp_path) as stage:
+        with pytest.raises(UnsupportedError):
+            stage.run()
+        assert stage.problems == []
+
+
+def test_a_client_that_does_nothing_fails(tmp_path: Path) -> None:
+    with Stage(all_cases()["R-ORDER-1"], client("pass"), tmp_path) as stage:
+        stage.judge(stage.run())
+    assert "is not there and right" in " ".join(stage.problems)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ({"status": "done"}, "none of"),
+        ({"percent": 101}, "more than 100"),
+        ({"downloaded": -1}, "less than 0"),
+        ({"attempt": True}, "not of type integer"),
+        ([], "not of type object"),
+    ],
+)
+def test_a_schema_says_what_is_wrong(line: object, said: str) -> None:
+    assert said in " ".join(schema.problems_of("events", line))
+
+
+def test_a_schema_says_what_is_missing_and_where() -> None:
+    assert "metrics.records[0] has no layer" in schema.problems_of(
+        "metrics", {"records": [{"timestamp": "2026-01-01T00:00:00"}], "summary": {}}
+    )
