@@ -14,6 +14,7 @@ from fallback.outcome import (
     Interrupted,
     Malformed,
     NotHere,
+    Outrun,
     PartDelivered,
     Refused,
     Retired,
@@ -72,7 +73,7 @@ class Chance:
         match outcome:
             case Interrupted(gained=gained) if gained >= REFUND_BYTES:
                 return self._asked(step, outcome)
-            case PartDelivered() | Spliced(mendable=True):
+            case PartDelivered() | Spliced(mendable=True) | Outrun():
                 return self._asked(step, outcome)
             case BlocksOnly() if not step.as_blocks:
                 return replace(self._asked(step, outcome), as_blocks=True)

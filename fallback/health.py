@@ -8,7 +8,8 @@ The rules, beside those of the table in DESIGN.md:
 
 - An outcome of an attempt that began before the last failure was known counts as that failure:
   four workers that hit a dead gateway in the same second are one failure, not four.
-- Not answering costs `timeout_s` each time, so it cools at once; a 5xx is cheap and cools only
+- Not answering costs `patience_s` or more each time, so it cools at once, and others come first for the
+  rest of the run; a 5xx is cheap and cools only
   after as many in a row as a source has attempts.
 - Failures of one file alone speak against that file: others of the run are still waited for.
 - A pause that the server asked for (Retry-After) is `firm`: it is waited for, also in the next
@@ -110,6 +111,8 @@ class Health:
     firm: bool = False
     retired: bool = False
     reason: str = ""
+    silent: bool = False
+    """It did not answer in time, in this run, and has delivered nothing since."""
     blocks_only: bool = False
     """A gateway that gives blocks and no files (406)."""
     bans: Mapping[str, float] = field(default_factory=dict)
@@ -156,7 +159,7 @@ class Health:
             case Unreachable():
                 return failed(cool=True)
             case Unavailable(timed_out=timed_out) | Interrupted(gained=0, stalled=timed_out):
-                return failed(cool=timed_out)
+                return replace(failed(cool=timed_out), silent=self.silent or timed_out)
             case _:
                 return self
 
@@ -203,6 +206,7 @@ def carried(health: Health, now: float, max_wait_s: float = 0.0) -> Health:
         failures=0,
         failed=(),
         failed_at=0.0,
+        silent=False,
         cooling_until=health.cooling_until if health.cooling_until <= now + longest else 0.0,
         bans={known: until for known, until in health.bans.items() if now < until <= now + BAN_S},
     )

@@ -31,14 +31,15 @@ from fallback.state.etags import Tagged
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from fallback.answer import Answer
     from fallback.chance import Try
     from fallback.hub_answers import Entry
     from fallback.manifest import HubRef
     from fallback.outcome import Outcome
+    from fallback.pursuit import Course
     from fallback.run import Run
     from fallback.sources import HuggingFace, Source
     from fallback.state.etags import Etags
-    from fallback.transport import Answer
     from fallback.wanted import Wanted
 
 T = TypeVar("T")
@@ -154,7 +155,7 @@ class HubApi:
         if run.settings.offline:
             raise UnavailableError(what, [("network", "offline is set, nothing was requested")])
 
-        def attempt(source: Source, step: Try, *, alone: bool) -> Outcome:  # noqa: ARG001 - there is one way to ask
+        def attempt(source: Source, step: Try, course: Course[Source]) -> tuple[Try, Outcome]:  # noqa: ARG001 - there is one way to ask
             began = run.clock.now()
             outcome: Outcome = Delivered("answered")
             try:
@@ -163,7 +164,7 @@ class HubApi:
                 run.check()
                 outcome = failed.outcome
             run.note(source, outcome, began, None)
-            return outcome
+            return step, outcome
 
         pursue(run, [self._hub], attempt, whom=(ref.repo, what), what=what)
         return found[0]

@@ -40,13 +40,21 @@ class Response:
 
 
 class Ledger:
-    """The responses that wrote one partial, in order of their ranges.
+    """The responses that wrote one partial, in order of their ranges. It is written down from `keep` on.
 
     `pure`: after bytes of several sources did not make the file, those of one alone are kept.
     """
 
-    def __init__(self, path: Path, responses: tuple[Response, ...] = (), *, pure: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        responses: tuple[Response, ...] = (),
+        *,
+        pure: bool = False,
+        is_kept: bool = False,
+    ) -> None:
         self.path, self.responses, self.pure = path, responses, pure
+        self._is_kept = is_kept
 
     @classmethod
     def read(cls, path: Path) -> Ledger:
@@ -64,19 +72,27 @@ class Ledger:
         pure = False
         with contextlib.suppress(ValueError, AttributeError, RecursionError):
             pure = json.loads(about).get("pure") is True
-        return cls(path, tuple(responses), pure=pure)
+        return cls(path, tuple(responses), pure=pure, is_kept=True)
 
     def begin(self, *, pure: bool = False) -> None:
         """Start anew: nothing is written yet."""
         self.responses, self.pure = (), pure
-        with contextlib.suppress(OSError):
-            self.path.write_text(json.dumps({"ledger": 1, "pure": pure}) + "\n", encoding="utf-8")
+        if self._is_kept:
+            self._write()
+
+    def keep(self) -> None:
+        """From now on it is worth writing down: a small file is here sooner than its ledger."""
+        if not self._is_kept:
+            self._is_kept = True
+            self._write()
 
     def add(self, response: Response) -> None:
         """Note a response before its first byte is written."""
         self.responses = (*self.responses, response)
+        if not self._is_kept:
+            return
         with contextlib.suppress(OSError), self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(asdict(response)) + "\n")
+            stream.write(_line(response))
 
     def etag(self, source: str) -> tuple[str | None, str]:
         """The entity tag that came last by way of this source, and the host it is of: the source's, or its CDN's."""
@@ -99,8 +115,18 @@ class Ledger:
 
     def remove(self) -> None:
         """Delete it: its partial is gone, or has its final name."""
+        if self._is_kept:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+
+    def _write(self) -> None:
+        about = json.dumps({"ledger": 1, "pure": self.pure}) + "\n"
         with contextlib.suppress(OSError):
-            self.path.unlink()
+            self.path.write_text(about + "".join(map(_line, self.responses)), encoding="utf-8")
+
+
+def _line(response: Response) -> str:
+    return json.dumps(asdict(response)) + "\n"
 
 
 def _response(line: Any) -> Response:

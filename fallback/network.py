@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import random
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from fallback.exchange import is_public
 from fallback.health import Health, Pause, carried
+from fallback.race import AT_ONCE
 from fallback.sources import in_order
 from fallback.transport import Transport
 
@@ -52,6 +54,8 @@ class Network:
         )
         self._settings, self._state, self._clock = settings, state, clock
         self._lock = threading.Lock()
+        self.askers = ThreadPoolExecutor(AT_ONCE * settings.jobs * 2, thread_name_prefix="asking")
+        """Threads that wait for an answer; twice what is under way at a time, for those that are shut take a moment."""
 
     def attempts_of(self, source: Named) -> int:
         """How often a file may ask this source."""
@@ -71,5 +75,6 @@ class Network:
                 self._state.health.save(source.name, after)
 
     def close(self) -> None:
-        """Close the kept connections."""
+        """Close the kept connections; whoever asked has ended by now."""
+        self.askers.shutdown()
         self.transport.close()

@@ -115,6 +115,10 @@ class Spliced(Outcome):
     mendable: bool = False
 
 
+class Outrun(Outcome):
+    """It was asked beside another, and shut because that one's body began first: nothing is known of it."""
+
+
 class Refused(Outcome):
     """HuggingFace wants a token, or another one: 401, 403, a gated repository."""
 

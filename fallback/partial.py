@@ -95,6 +95,8 @@ class Partial:
             while view:
                 view = view[self._stream.write(view) :]
         self.proof.update(data)
+        if self.size > BUFFER:
+            self.ledger.keep()
 
     def wrong(self, chunks: Chunks, over: Callable[[], bool]) -> Chunks:
         """Those of `chunks` that it does not hold as they are; what was not looked at when the run is `over` counts, too."""
@@ -108,6 +110,7 @@ class Partial:
 
     def patch(self, data: bytes | bytearray, response: Response) -> None:
         """Write over what `response` has proven to be wrong; the proof of the whole must begin anew (`rehash`)."""
+        self.ledger.keep()
         self.ledger.add(response)
         view, at = memoryview(data), response.start
         with storage(self.path):
@@ -144,6 +147,8 @@ class Partial:
         with storage(self.path):
             held = os.fstat(self._stream.fileno()).st_size
             self._stream.close()
+            if held:
+                self.ledger.keep()
             if not held:
                 self.path.unlink(missing_ok=True)
                 self.ledger.remove()

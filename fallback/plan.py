@@ -19,6 +19,8 @@ The rules, from DESIGN.md:
 - A gateway that gives no files, only blocks, is asked for those at once, which costs no attempt.
 - Where chunks say which bytes of a file are wrong, whoever sent them is banned as if it had been asked
   last; whoever was asked last goes on.
+- A source that has not begun to deliver in time is not waited for alone: the next one is asked beside it
+  (`race`). One that was silent in this run is behind the others, so that it delays one file, once.
 - No step is planned for a time past the deadline.
 """
 
@@ -33,7 +35,7 @@ from fallback.health import Banned, Cooling, Health, Pause, Retired, Up
 from fallback.outcome import Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from fallback.outcome import Outcome
 
@@ -107,6 +109,22 @@ class Plan:
             return wait
         return self._give_up(None, dict(_known(open_)))
 
+    def beside(
+        self,
+        steps: Collection[Try],
+        now: float,
+        health: Mapping[str, Health],
+        sha256: str | None = None,
+    ) -> Try | None:
+        """Whom to ask beside `steps`, which are under way and have not begun to deliver; None: nobody.
+
+        The one that would be next without them, if it can be asked at once and nothing is known against it.
+        """
+        asked = {step.source for step in steps}
+        others = replace(self, queue=tuple(each for each in self.queue if each.source not in asked))
+        step = others.next(now, health, sha256)
+        return step if isinstance(step, Try) and not step.last_resort else None
+
     def _options(
         self,
         open_: list[tuple[Chance, Up | Cooling | Retired | Banned]],
@@ -121,9 +139,10 @@ class Plan:
         for chance, state in open_:
             if chance.corrupt or isinstance(state, Retired | Banned):
                 continue
-            against = health.get(chance.source, Health()).failures_against(sha256)
-            spent = isinstance(state, Up) and against >= chance.attempts
-            guess = spent or (isinstance(state, Cooling) and not state.firm and state.failures == 0)
+            known = health.get(chance.source, Health())
+            spent = known.silent or known.failures_against(sha256) >= chance.attempts
+            behind = isinstance(state, Up) and spent
+            guess = behind or (isinstance(state, Cooling) and not state.firm and state.failures == 0)
             until = chance.not_before if guess else self._ready_at(chance, state)
             if until is not None and until <= now:
                 (guesses if guess else ready).append(chance)

@@ -6,7 +6,7 @@ the caller's `attempt`. Exclusions: no request is made here, and nothing is know
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from fallback.errors import UnavailableError
 from fallback.events import Waiting
@@ -14,23 +14,53 @@ from fallback.outcome import Delivered
 from fallback.plan import GiveUp, Plan, Policy, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from fallback.chance import Try
     from fallback.outcome import Outcome
+    from fallback.plan import Step
     from fallback.run import Run
     from fallback.sources import Named
 
 
 Asked = TypeVar("Asked", bound="Named")
-Asked_contra = TypeVar("Asked_contra", bound="Named", contravariant=True)
 
 
-class Attempt(Protocol[Asked_contra]):
-    """One request to one source, as the step says; never raises `Failed`."""
+class Attempt(Protocol[Asked]):
+    """One request to one source, as the step says, and to those asked beside it; never raises `Failed`."""
 
-    def __call__(self, source: Asked_contra, step: Try, *, alone: bool) -> Outcome:
-        """Ask; `alone`: nobody else is left, so that even a slow source is better than none."""
+    def __call__(self, source: Asked, step: Try, course: Course[Asked]) -> tuple[Try, Outcome]:
+        """Ask; what others came to is told to `course`.
+
+        Returns:
+            the step that was not given up for another, and its outcome.
+        """
+
+
+class Course(Generic[Asked]):
+    """A plan that is being followed: it names sources, and learns what they came to."""
+
+    def __init__(self, run: Run, sources: Mapping[str, Asked], plan: Plan, sha256: str | None) -> None:
+        self._run, self._sources, self._sha256 = run, sources, sha256
+        self._plan = plan
+
+    @property
+    def alone(self) -> bool:
+        """Nobody else is left: then even a slow source is better than none."""
+        return self._plan.alone
+
+    def next(self) -> Step:
+        """What to do now."""
+        return self._plan.next(self._run.clock.now(), self._run.health, self._sha256)
+
+    def beside(self, steps: Collection[Try]) -> tuple[Asked, Try] | None:
+        """Whom to ask beside `steps`, none of which has begun to deliver in time."""
+        step = self._plan.beside(steps, self._run.clock.now(), self._run.health, self._sha256)
+        return None if step is None else (self._sources[step.source], step)
+
+    def came_to(self, step: Try, outcome: Outcome) -> None:
+        """Learn what a step came to that did not deliver."""
+        self._plan = self._plan.after(step, outcome, self._run.clock.now())
 
 
 def pursue(
@@ -59,9 +89,10 @@ def pursue(
     known = {source.name: source for source in sources}
     policy = Policy(run.settings.backoff_s, run.settings.max_wait_s, run.deadline)
     plan = Plan.of({name: run.attempts_of(source) for name, source in known.items()}, policy)
+    course = Course(run, known, plan, sha256)
     while True:
         run.check()
-        step = plan.next(run.clock.now(), run.health, sha256)
+        step = course.next()
         if isinstance(step, GiveUp):
             raise UnavailableError(what, step.reasons)
         if isinstance(step, Wait):
@@ -69,7 +100,7 @@ def pursue(
             run.emit(Waiting(*whom, step.source, seconds, step.reason))
             run.stop.wait(seconds)
             continue
-        outcome = attempt(known[step.source], step, alone=plan.alone)
+        step, outcome = attempt(known[step.source], step, course)
         if isinstance(outcome, Delivered):
             return
-        plan = plan.after(step, outcome, run.clock.now())
+        course.came_to(step, outcome)

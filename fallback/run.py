@@ -22,6 +22,7 @@ from fallback.teller import Teller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from concurrent.futures import ThreadPoolExecutor
     from pathlib import Path
 
     from fallback.facts import Event, Observer
@@ -61,6 +62,10 @@ class Run:
     def health(self) -> dict[str, Health]:
         """What is known of each source, as it is now."""
         return self.network().health
+
+    def askers(self) -> ThreadPoolExecutor:
+        """Threads that wait for answers."""
+        return self.network().askers
 
     def transport(self) -> Transport:
         """What makes the requests."""

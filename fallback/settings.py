@@ -109,6 +109,9 @@ class Settings:
     gateway_attempts: int = _set(2, "count", "attempts of a file at one gateway", low=1)
     hub_attempts: int = _set(3, "count", "attempts of a file at HuggingFace or a mirror", low=1)
     backoff_s: float = _set(2.0, "s", "first pause after a failure, doubling", low=0)
+    patience_s: float = _set(
+        3.0, "s", "no first byte for so long, and the next source is asked beside this one", low=0.1
+    )
     timeout_s: float = _set(30.0, "s", "no progress for so long ends an attempt", low=0.1)
     connect_timeout_s: float = _set(
         5.0, "s", "name resolution, connection and TLS handshake together", low=0.1

@@ -12,14 +12,16 @@ import functools
 import time
 from dataclasses import replace
 from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
+from requests.utils import get_environ_proxies
 
+from fallback.answer import DRAIN, Answer
 from fallback.connect import WatchedAdapter, under
 from fallback.errors import StoppedError
-from fallback.exchange import Head, is_public
+from fallback.exchange import Head, is_public, origin
 from fallback.foreign import FOREIGN, killed, root_of, translate
 from fallback.outcome import Failed, Malformed
 from fallback.watchdog import WATCHDOG, Limits
@@ -27,89 +29,11 @@ from fallback.watchdog import WATCHDOG, Limits
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-    from types import TracebackType
 
     from fallback.exchange import Request, Upload
     from fallback.watchdog import Watch
 
 MAX_REDIRECTS = 10
-PIECE = 1 << 20
-"""The largest piece, and so the one buffer of P3."""
-
-SLOW_BYTES_S = 256 << 10
-"""Below this rate a read takes what has come instead of waiting for a full piece."""
-
-FRAMING, FRAMING_SLACK = 16, 1 << 20
-"""What a body may cost on the wire: so many bytes for each of its own, and so many besides.
-
-A chunk of one byte costs six. Chunk extensions and trailers may be of any length, and a server could
-send nothing else for ever, at full speed (P3).
-"""
-
-EXCERPT = 1024
-DRAIN = 64 << 10
-"""A redirect's body up to this size is read, so that its connection can serve the next request."""
-
-
-class Answer:
-    """A response whose head has come, from `peer`'s address; its body is read once, by one thread."""
-
-    def __init__(self, head: Head, response: requests.Response, watch: Watch) -> None:
-        self.head, self.peer = head, watch.peer
-        self._response = response
-        self._watch = watch
-
-    def pieces(self, limit: int) -> Iterator[bytes]:
-        """The body, at most `limit` bytes of it, in pieces that take about a quarter second each.
-
-        Raises:
-            Failed: Interrupted or Malformed; what was yielded before is what had come.
-        """
-        raw, watch = self._response.raw, self._watch
-        watch.enter("body")
-        left, rate = limit, 0.0
-        while left > 0:
-            began = time.monotonic()
-            size = min(left, DRAIN if rate < SLOW_BYTES_S else min(PIECE, max(DRAIN, int(rate / 4))))
-            try:
-                watch.allow(FRAMING_SLACK + FRAMING * (limit - left + size))
-                data = raw.read1(size) if rate < SLOW_BYTES_S else raw.read(size)
-            except FOREIGN as error:
-                raise Failed(translate(watch.broke or error, watch)) from error
-            if not data:
-                break
-            left -= len(data)
-            rate = len(data) / max(time.monotonic() - began, 1e-6)
-            yield data
-        if watch.killed:
-            raise Failed(killed(watch))
-        if watch.broke is not None and left > 0:
-            raise Failed(translate(watch.broke, watch))
-
-    def excerpt(self) -> str:
-        """The first KiB of an error's body, for people and for what only a text tells."""
-        return b"".join(self.pieces(EXCERPT)).decode("utf-8", "replace")
-
-    def close(self) -> None:
-        """Give the connection back if the body was read to its announced end, else drop it."""
-        raw = self._response.raw
-        if getattr(raw, "length_remaining", None) == 0 and not self._watch.killed:
-            try:
-                raw.read(1)  # returns at once, and lets urllib3 see that the body is over
-            except FOREIGN:
-                pass
-            else:
-                raw.release_conn()
-        self._response.close()
-        WATCHDOG.release(self._watch)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _Session(requests.Session):
@@ -139,8 +63,12 @@ class Transport:
     ) -> None:
         self._connect_s, self._quiet_s, self._stop = connect_timeout_s, timeout_s, stop
         self._is_public = is_public
-        self._verify = True if ca_bundle is None else str(ca_bundle)
         self._session = _Session()
+        environment = self._session.merge_environment_settings("", {}, None, None, None)
+        self._verify = environment["verify"] if ca_bundle is None else str(ca_bundle)
+        # It would look through the whole environment twice a request; what it looks for is had once a host.
+        self._session.trust_env = False
+        self._proxies: dict[tuple[str, str, int | None], dict[str, str]] = {}
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.headers.clear()
         self._session.headers["User-Agent"] = "fallback"
@@ -155,18 +83,21 @@ class Transport:
         *,
         min_rate_bytes_s: float,
         ends_in_s: float | None = None,
+        is_shut: Callable[[], bool] = lambda: False,
         enough: Callable[[Head], bool] = lambda _head: False,
     ) -> Answer:
         """Send `request` and those its redirects lead to; whatever happens it ends in `ends_in_s`.
 
-        `enough`: whether a redirect itself says what is asked for, and need not be followed.
+        `is_shut`: nobody waits for the answer any more; it ends then. `enough`: whether a redirect itself says what is asked for, and need not be followed.
 
         Raises:
             Failed: no answer came, or its redirects are refused.
             StoppedError: `stop` says so meanwhile.
         """
         ends_at = None if ends_in_s is None else time.monotonic() + ends_in_s
-        limits = Limits(self._connect_s, self._quiet_s, min_rate_bytes_s, ends_at, self._stop)
+        limits = Limits(
+            self._connect_s, self._quiet_s, min_rate_bytes_s, ends_at, lambda: self._stop() or is_shut()
+        )
         for _hop in range(MAX_REDIRECTS + 1):
             answer = self._exchange(request.url, functools.partial(self._get, request), limits)
             if answer.head.location is None or enough(answer.head):
@@ -211,6 +142,7 @@ class Transport:
                 allow_redirects=False,
                 timeout=None,
                 verify=self._verify,
+                proxies=self._proxies_for(upload.url),
             )
 
         answer = self._exchange(upload.url, post, limits)
@@ -247,7 +179,15 @@ class Transport:
             allow_redirects=False,
             timeout=None,
             verify=self._verify,
+            proxies=self._proxies_for(request.url),
         )
+
+    def _proxies_for(self, url: str) -> dict[str, str]:
+        """Those of the environment, but for hosts of NO_PROXY."""
+        at = origin(url)
+        if at not in self._proxies:
+            self._proxies[at] = get_environ_proxies(url)
+        return self._proxies[at]
 
 
 class _Sending:

@@ -18,7 +18,7 @@ from fallback.outcome import Corrupt, Failed, Interrupted, Malformed, NotHere
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fallback.transport import Answer
+    from fallback.answer import Answer
 
 KEEP_BYTES = 8 << 20
 """Of blocks that came before they were needed: a gateway that has them in another order, or once only."""

@@ -7,6 +7,7 @@ whether the file is here already (`download`).
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from dataclasses import dataclass, field, replace
@@ -25,20 +26,23 @@ from fallback.outcome import (
     Malformed,
     Storage,
 )
+from fallback.race import Begun, Leg, Race
 from fallback.sources import IpfsGateway
 from fallback.trustless import car_bytes, file_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from fallback.answer import Answer
     from fallback.chance import Try
     from fallback.events import Event
     from fallback.exchange import Request
+    from fallback.facts import LayerName
     from fallback.outcome import Outcome
     from fallback.partial import Partial
+    from fallback.pursuit import Course
     from fallback.run import Run
     from fallback.sources import Source
-    from fallback.transport import Answer
     from fallback.wanted import Wanted
 
 PROGRESS_S = 0.1
@@ -55,6 +59,8 @@ class Work:
     began: float = field(default_factory=time.monotonic)
     attempts: int = 0
     received: int = 0
+    asked: list[Leg] = field(default_factory=list)
+    """Whose outcome is not known yet."""
     holding: Holding = field(init=False)
 
     def __post_init__(self) -> None:
@@ -64,26 +70,57 @@ class Work:
         """Whether an earlier run had received all of it, and was ended before it could commit; it is committed now."""
         return self.holding.is_whole()
 
-    def attempt(self, source: Source, step: Try, *, alone: bool) -> Outcome:
-        """One request to one source, from its first event to its last; never raises `Failed`."""
-        wanted, run = self.wanted, self.run
-        part = self.holding.part(source, from_zero=step.from_zero)
-        who = (wanted.model.name, wanted.file.path, source.layer, source.name, step.attempt)
-        began, before = run.clock.now(), self.received
-        self.attempts += 1
-        run.emit(AttemptStarted(*who, self.holding.size if self.holding.mending else part[0]))
-        outcome: Outcome = Interrupted("stopped")
+    def attempt(self, source: Source, step: Try, course: Course[Source]) -> tuple[Try, Outcome]:
+        """One request to one source, and to others beside it while it keeps us waiting; never raises `Failed`.
+
+        Each is told of from its first event to its last.
+        """
+        before = self.received
+        cut: Outcome = Interrupted("stopped")
+
+        def entered(source: Source, step: Try) -> Leg:
+            return self._entered(source, step, alone=course.alone)
+
+        def lost(leg: Leg, outcome: Outcome) -> None:
+            self._ended(leg, outcome)
+            course.came_to(leg.step, outcome)
+
         try:
-            request = self._request(source, part, as_blocks=step.as_blocks)
-            outcome = self._transfer(source, request, functools.partial(Progressed, *who), alone=alone)
+            with Race(self.run.askers(), self._ask, self.run.settings.patience_s) as race:
+                leg, came = race.winner(source, step, entered=entered, beside=course.beside, lost=lost)
+                outcome = self._received(leg, came) if isinstance(came, Begun) else self._failed(came)
+            self._ended(leg, outcome, self.received - before)
         except StorageError as error:
-            outcome = Storage(str(error))
+            cut = Storage(str(error))
             raise
         finally:
-            ended = (outcome.kind, outcome.reason, self.received - before, wanted.file.size)
-            run.emit(AttemptEnded(*who, *ended, run.clock.now() - began))
-        run.note(source, outcome, began, wanted.file.sha256)
-        return outcome
+            while self.asked:
+                self._tell(self.asked.pop(0), cut, self.received - before)
+        return leg.step, outcome
+
+    def _entered(self, source: Source, step: Try, *, alone: bool) -> Leg:
+        """A source is about to be asked."""
+        part = self.holding.part(source, from_zero=step.from_zero)
+        request = self._request(source, part, as_blocks=step.as_blocks)
+        leg = Leg(source, step, request, self.run.clock.now(), alone)
+        self.attempts += 1
+        self.asked.append(leg)
+        self.run.emit(AttemptStarted(*self._who(leg), self.holding.size if self.holding.mending else part[0]))
+        return leg
+
+    def _ended(self, leg: Leg, outcome: Outcome, received: int = 0) -> None:
+        """What a source came to is told, and known to all files from now on."""
+        self.asked.remove(leg)
+        self._tell(leg, outcome, received)
+        self.run.note(leg.source, outcome, leg.began, self.wanted.file.sha256)
+
+    def _tell(self, leg: Leg, outcome: Outcome, received: int) -> None:
+        told = (outcome.kind, outcome.reason, received, self.wanted.file.size)
+        self.run.emit(AttemptEnded(*self._who(leg), *told, self.run.clock.now() - leg.began))
+
+    def _who(self, leg: Leg) -> tuple[str, str, LayerName, str, int]:
+        model, path = self.wanted.model.name, self.wanted.file.path
+        return model, path, leg.source.layer, leg.source.name, leg.step.attempt
 
     def completed(self) -> FileCompleted:
         """The file has its name; `source` is from whom the last of it came."""
@@ -106,29 +143,46 @@ class Work:
         assert request is not None, "sources without a name for the file are not in the plan"
         return request.resuming(part[0], *self.partial.ledger.etag(source.name), stop=part[1])
 
-    def _transfer(
-        self, source: Source, request: Request, progressed: Callable[..., Event], *, alone: bool
-    ) -> Outcome:
-        """Send, receive, prove, commit; what goes wrong on the way is the outcome."""
-        wanted, run = self.wanted, self.run
-        settings = run.settings
-        rate = settings.last_source_min_rate_bytes_s if alone else settings.min_rate_bytes_s
+    def _ask(self, leg: Leg) -> Begun:
+        """Send the request and wait for the body to begin. In a thread of its own: nothing of ours is touched.
+
+        Raises:
+            Failed: it does not.
+        """
+        run, settings = self.run, self.run.settings
+        rate = settings.last_source_min_rate_bytes_s if leg.alone else settings.min_rate_bytes_s
+        answer = run.transport().open(
+            leg.request, min_rate_bytes_s=rate, ends_in_s=run.left_s(), is_shut=lambda: leg.is_shut
+        )
+        with contextlib.ExitStack() as kept:
+            kept.enter_context(answer)
+            head = answer.head
+            head = replace(head, excerpt=answer.excerpt()) if head.status == 500 else head
+            heard = time.monotonic()
+            start = judge(leg.source, leg.request, head, self.wanted.file, run.clock.now())
+            if head.status != 416:  # its body is no part of the file
+                answer.begin()
+            kept.pop_all()
+        return Begun(answer, start, heard)
+
+    def _failed(self, outcome: Outcome) -> Outcome:
+        """What it came to before its body began."""
+        self.run.check()
+        return self.holding.with_gain(outcome)
+
+    def _received(self, leg: Leg, begun: Begun) -> Outcome:
+        """Receive, prove, commit; what goes wrong on the way is the outcome."""
+        source, request, head = leg.source, leg.request, begun.answer.head
         try:
-            with run.transport().open(request, min_rate_bytes_s=rate, ends_in_s=run.left_s()) as answer:
-                head = (
-                    replace(answer.head, excerpt=answer.excerpt())
-                    if answer.head.status == 500
-                    else answer.head
-                )
-                start = judge(source, request, head, wanted.file, run.clock.now())
+            with begun.answer:
                 host = host_of(head.url)
-                response = Response(start, source.layer, source.name, head.strong_etag, host)
+                response = Response(begun.start, source.layer, source.name, head.strong_etag, host)
                 limit = self.holding.begin(response, request.stop)
-                if head.status != 416:  # its body is no part of the file
-                    self._receive(answer, request, limit, progressed)
+                if head.status != 416:
+                    self._receive(begun, request, limit, functools.partial(Progressed, *self._who(leg)))
             return self.holding.concluded()
         except Failed as failed:
-            run.check()
+            self.run.check()
             if isinstance(failed.outcome, Corrupt):  # a block, before it was written
                 self.holding.blame(source, 1)
             return self.holding.with_gain(failed.outcome)
@@ -147,12 +201,10 @@ class Work:
         path = self.wanted.ipfs_path or ""
         return file_bytes(answer, path, request.offset, request.stop, car_bytes(limit))
 
-    def _receive(
-        self, answer: Answer, request: Request, limit: int, progressed: Callable[..., Event]
-    ) -> None:
+    def _receive(self, begun: Begun, request: Request, limit: int, progressed: Callable[..., Event]) -> None:
         """The body into the partial."""
         file, into = self.wanted.file, self.holding.into
-        began = told = time.monotonic()
+        answer, told = begun.answer, begun.since
         arrived = 0
         for piece in self._pieces(answer, request, limit):
             arrived += len(piece)
@@ -164,7 +216,7 @@ class Work:
                 )
             now = time.monotonic()
             if now - told >= PROGRESS_S or self.holding.size == file.size:
-                told, speed = now, arrived / max(now - began, 1e-6)
+                told, speed = now, arrived / max(now - begun.since, 1e-6)
                 eta = None if file.size is None else (file.size - self.holding.size) / speed
                 self.run.emit(progressed(self.holding.size, file.size, speed, eta))
                 self.run.check()

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from fallback.manifest import Model
     from fallback.outcome import Outcome
     from fallback.publish.targets import Target
+    from fallback.pursuit import Course
     from fallback.run import Run
     from fallback.state import State
 
@@ -204,7 +205,7 @@ def _pinned(package: Package, target: Target, run: Run) -> Cid:
                 raise Failed(refusal(target, answer.head, body, run.clock.now()))
             return target.cid(body, package)
 
-    def attempt(source: Target, step: Try, *, alone: bool) -> Outcome:  # noqa: ARG001 - there is one, and one way to ask
+    def attempt(source: Target, step: Try, course: Course[Target]) -> tuple[Try, Outcome]:  # noqa: ARG001 - there is one, and one way to ask
         started = run.clock.now()
         outcome: Outcome = Delivered("pinned")
         try:
@@ -213,7 +214,7 @@ def _pinned(package: Package, target: Target, run: Run) -> Cid:
             run.check()
             outcome = failed.outcome
         run.note(source, outcome, started, None)
-        return outcome
+        return step, outcome
 
     name = package.model.name
     try:

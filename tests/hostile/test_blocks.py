@@ -21,8 +21,8 @@ from tests.hostile.fuzzing import examples, spoiled, tried
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from fallback.answer import Answer
     from fallback.ipfs.unixfs import Profile
-    from fallback.transport import Answer
 
 DATA = bytes(range(256)) * 2500  # 640 kB: three chunks of 256 KiB
 BLOCKS: dict[Cid, bytes] = {}

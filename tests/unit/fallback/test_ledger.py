@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fallback.ledger import MAX_BYTES, Ledger, Response
+from fallback.manifest import File
+from fallback.partial import Partial
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +30,7 @@ def path(tmp_path: Path) -> Path:
 def written(path: Path, *responses: Response, pure: bool = False) -> Ledger:
     ledger = Ledger(path)
     ledger.begin(pure=pure)
+    ledger.keep()
     for response in responses:
         ledger.add(response)
     return ledger
@@ -38,6 +41,33 @@ def test_what_was_written_is_read(path: Path, pure: bool) -> None:  # noqa: FBT0
     written(path, ONE, TWO, pure=pure)
     again = Ledger.read(path)
     assert (again.responses, again.pure) == ((ONE, TWO), pure)
+
+
+def test_nothing_is_written_down_before_it_is_worth_it(path: Path) -> None:
+    """And then all of it is, and whatever comes after."""
+    ledger = Ledger(path)
+    ledger.begin(pure=True)
+    ledger.add(ONE)
+    assert not path.exists()
+    ledger.keep()
+    ledger.add(TWO)
+    ledger.keep()
+    again = Ledger.read(path)
+    assert (again.responses, again.pure) == ((ONE, TWO), True)
+
+
+@pytest.mark.parametrize(("size", "before", "after"), [(1 << 20, False, True), ((1 << 20) + 1, True, True)])
+def test_a_partial_s_ledger_is_written_with_its_second_mib_or_when_it_is_let_go(
+    tmp_path: Path, *, size: int, before: bool, after: bool
+) -> None:
+    """A smaller file is here sooner than its ledger; one that another run may go on with has one."""
+    partial = Partial.fresh(tmp_path / "a", File("a", 1 << 22, "ab" * 32))
+    partial.begin(ONE)
+    partial.write(bytes(size))
+    assert partial.ledger.path.exists() == before
+    partial.close()
+    assert partial.ledger.path.exists() == after
+    assert Ledger.read(partial.ledger.path).responses == (ONE,)
 
 
 def test_begin_forgets(path: Path) -> None:

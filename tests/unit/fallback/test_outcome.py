@@ -25,6 +25,7 @@ def test_the_kinds_are_those_of_the_table() -> None:
         "interrupted",
         "malformed",
         "not_here",
+        "outrun",
         "part_delivered",
         "refused",
         "retired",

@@ -16,6 +16,7 @@ from fallback.outcome import (
     Interrupted,
     Malformed,
     NotHere,
+    Outrun,
     Refused,
     Spliced,
     Throttled,
@@ -205,9 +206,7 @@ def test_a_dead_network_ends_a_long_run_in_a_few_pauses() -> None:
 
 def test_a_source_that_failed_as_often_as_it_has_attempts_is_asked_last() -> None:
     """Also once its pause is over: else every file of a long run would ask a dead gateway first."""
-    world = World(
-        lambda source: Delivered("right") if source == "c" else Unavailable("silent", timed_out=True)
-    )
+    world = World(lambda source: Delivered("right") if source == "c" else Unreachable("refused"))
     for _ in range(50):
         assert world.run() == "c"
         world.now += 1000
@@ -395,3 +394,52 @@ def test_one_bad_file_is_not_held_against_the_others() -> None:
     assert isinstance(Plan.of({"a": 2}, Policy(2, 60)).next(20.5, {"a": health}, "bad"), GiveUp)
     health = health.after(Interrupted("cut"), began=30.0, now=30.0, sha256="worse", pause=PAUSE)
     assert isinstance(Plan.of({"a": 2}, Policy(2, 60)).next(30.5, {"a": health}, "good"), GiveUp)
+
+
+class TestBeside:
+    """Whom to ask beside one that has not begun to deliver in time."""
+
+    POLICY = Policy(backoff_s=2, max_wait_s=60, jitter=lambda: 0.5)
+
+    def plan(self, **sources: int) -> Plan:
+        return Plan.of(sources or ATTEMPTS, self.POLICY)
+
+    def test_the_next_in_order_that_is_not_being_asked(self) -> None:
+        plan = self.plan()
+        assert plan.beside([Try("a", 1)], 0.0, {}) == Try("b", 1)
+        assert plan.beside([Try("b", 1)], 0.0, {}) == Try("a", 1)
+        assert plan.beside([Try("a", 1), Try("b", 1)], 0.0, {}) == Try("c", 1)
+
+    def test_nobody_beside_the_last_one(self) -> None:
+        assert self.plan(a=2).beside([Try("a", 1)], 0.0, {}) is None
+
+    def test_nobody_is_waited_for(self) -> None:
+        """A source that is cooling may be asked when this one has failed, and not before its time."""
+        cooling = Health(cooling_until=50.0, failures=1, reason="503")
+        assert self.plan(a=2, b=2).beside([Try("a", 1)], 0.0, {"b": cooling}) is None
+        assert self.plan(a=2, b=2).beside([Try("a", 1)], 50.0, {"b": cooling}) == Try("b", 1)
+
+    def test_one_that_sent_wrong_bytes_is_no_help(self) -> None:
+        """A last resort is for when nobody is left, and somebody is."""
+        banned = Health(bans={SHA: 1e9})
+        assert self.plan(a=2, b=2).beside([Try("a", 1)], 0.0, {"b": banned}, SHA) is None
+
+    def test_nothing_begins_past_the_deadline(self) -> None:
+        plan = Plan.of(ATTEMPTS, Policy(2, 60, deadline=10.0))
+        assert plan.beside([Try("a", 1)], 9.0, {}) == Try("b", 1)
+        assert plan.beside([Try("a", 1)], 10.0, {}) is None
+
+    def test_who_was_outrun_has_lost_nothing(self) -> None:
+        plan = self.plan(a=1, b=1).after(Try("b", 1), Outrun("a began first"), 0.0)
+        assert plan.beside([Try("a", 1)], 0.0, {}) == Try("b", 2)
+
+
+def test_who_was_silent_is_behind_the_others_for_the_rest_of_the_run() -> None:
+    """So it delays one file, once: also when its pause is over, until it delivers again."""
+    silent = after(Health(), Unavailable("silent", timed_out=True), 0.0, 3.0)
+    later = silent.cooling_until + 1
+    plan = Plan.of({"a": 2, "b": 2}, TestBeside.POLICY)
+    assert steps(plan, later, {"a": silent}) == Try("b", 1)
+    assert steps(Plan.of({"a": 2}, TestBeside.POLICY), later, {"a": silent}) == Try("a", 1)
+    assert steps(plan, later, {"a": after(silent, Delivered(""), later, later + 1)}) == Try("a", 1)
+    assert steps(plan, later, {"a": carried(silent, later)}) == Try("a", 1), "the next run asks it again"

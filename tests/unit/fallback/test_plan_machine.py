@@ -18,6 +18,7 @@ from fallback.outcome import (
     Interrupted,
     Malformed,
     NotHere,
+    Outrun,
     Refused,
     Spliced,
     Throttled,
@@ -126,13 +127,31 @@ class Plans(RuleBasedStateMachine):
         assert step.from_zero or source not in file.from_zero
 
     @precondition(lambda self: any(file.trying for file in self.files))
+    @rule(data=st.data(), outcome=st.one_of(OUTCOMES, st.just(Outrun("began later"))))
+    def another_is_asked_beside_it_and_loses(self, data: st.DataObject, outcome: Outcome) -> None:
+        """Whoever it is keeps to all rules of a step; the one it was asked beside is not disturbed."""
+        file = data.draw(st.sampled_from([file for file in self.files if file.trying]))
+        assert file.trying is not None
+        beside = file.plan.beside([file.trying[0]], self.now, self.health, file.sha256)
+        if beside is None:
+            return
+        assert beside.source != file.trying[0].source
+        assert not beside.last_resort
+        self.check_try(file, beside)
+        self.came_to(file, beside, outcome, self.now)
+
+    @precondition(lambda self: any(file.trying for file in self.files))
     @rule(data=st.data(), outcome=OUTCOMES, seconds=st.floats(0, 40))
     def an_attempt_ends(self, data: st.DataObject, outcome: Outcome, seconds: float) -> None:
         file = data.draw(st.sampled_from([file for file in self.files if file.trying]))
         assert file.trying is not None
         step, began = file.trying
         self.now += seconds
-        source, file.trying = step.source, None
+        file.trying = None
+        self.came_to(file, step, outcome, began)
+
+    def came_to(self, file: File, step: Try, outcome: Outcome, began: float) -> None:
+        source = step.source
         file.asked[source] += 1
         file.from_zero.discard(source)
         if isinstance(outcome, FINAL) or (isinstance(outcome, Unreachable) and outcome.lasting):
@@ -141,7 +160,7 @@ class Plans(RuleBasedStateMachine):
             self.retired.add(source)
         if isinstance(outcome, Malformed | Corrupt | Spliced):
             file.from_zero.add(source)
-        if isinstance(outcome, Spliced) or (
+        if isinstance(outcome, Spliced | Outrun) or (
             isinstance(outcome, Interrupted) and outcome.gained >= REFUND_BYTES
         ):
             file.refunds[source] += 1
