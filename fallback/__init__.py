@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fallback.author import manifest_from_dir, manifest_from_hub
+    from fallback.checking import Checked, check_files
     from fallback.engine import fetch, load_manifest, sync
     from fallback.errors import (
         BusyError,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from fallback.manifest import File, Manifest, Model
     from fallback.merge import add_to_manifest
     from fallback.publish.publishing import Publication, publish_models, write_car
-    from fallback.report import Checked, check_files
     from fallback.results import FileFailure, FileResult, Summary
     from fallback.revalidate import check_versions, due_models, known_versions
     from fallback.settings import Settings
@@ -93,7 +93,7 @@ _HOMES = {
     **dict.fromkeys(["File", "Manifest", "Model"], "manifest"),
     "add_to_manifest": "merge",
     **dict.fromkeys(["Publication", "publish_models", "write_car"], "publish.publishing"),
-    **dict.fromkeys(["Checked", "check_files"], "report"),
+    **dict.fromkeys(["Checked", "check_files"], "checking"),
     **dict.fromkeys(["check_versions", "due_models", "known_versions"], "revalidate"),
     "Settings": "settings",
     "finish_upgrades": "switch",

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from fallback import metrics
 from fallback.cache import Cache
@@ -28,7 +25,7 @@ from fallback.state import remembered
 from fallback.wanted import Wanted, ipfs_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from fallback.settings import Settings
@@ -56,40 +53,6 @@ def preview(settings: Settings, models: Sequence[str] = ()) -> list[Planned]:
         urls = () if here else tuple(request.url for request in requests if request is not None)
         planned.append(Planned(wanted.model.name, wanted.file.path, wanted.file.size, here, urls))
     return planned
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What a file came to when every byte of it was read: `reason` says what is wrong with it."""
-
-    model: str
-    path: str
-    size: int | None
-    state: Literal["right", "wrong", "missing"]
-    reason: str = ""
-
-
-def check_files(settings: Settings, models: Sequence[str] = ()) -> list[Checked]:
-    """Hash all files again, whatever is remembered of them; in the manifest's order, `jobs` at a time.
-
-    No file is changed. What is remembered is: a file that is right needs no hashing at the next
-    sync, and one that is wrong is fetched by it.
-
-    Raises:
-        ManifestError: the manifest cannot be used.
-    """
-    manifest = load_manifest(settings)
-    manifest = manifest.select(models) if models else manifest
-    with _state(settings) as state, ThreadPoolExecutor(settings.jobs) as pool:
-        cache = Cache(settings.models_dir, settings.state_path, state.verified, state.chunks)
-        wanted = [Wanted(model, file) for model, file in manifest.files()]
-        stop = threading.Event()
-        try:
-            return list(pool.map(partial(_check, cache, stop.is_set), wanted))
-        except BaseException:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-            raise
 
 
 def sources(settings: Settings) -> list[dict[str, Any]]:
@@ -208,17 +171,6 @@ def _reset(settings: Settings, records: list[dict[str, Any]]) -> dict[str, Any]:
     if records:
         raise StorageError(settings.state_path, "the metrics could not be reset")
     return {"ok": True, "message": "metrics were reset"}
-
-
-def _check(cache: Cache, over: Callable[[], bool], wanted: Wanted) -> Checked:
-    name = (wanted.model.name, wanted.file.path, wanted.file.size)
-    try:
-        found = cache.lookup(wanted, trust=False, over=over)
-    except StorageError as error:
-        return Checked(*name, "wrong", str(error))
-    if found is None:
-        return Checked(*name, "missing", "not there")
-    return Checked(*name, "wrong" if found.wrong else "right", str(found.wrong or ""))
 
 
 def _files(settings: Settings, models: Sequence[str]) -> Iterator[tuple[Wanted, Cache, State]]:

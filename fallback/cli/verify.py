@@ -28,10 +28,10 @@ def verify(context: click.Context, /, models: tuple[str, ...], *, repair: bool, 
     if repair:
         run_sync(context, models, flags, rehash=True)
         return
-    from fallback import report as reports  # noqa: PLC0415 - `--help` needs none of it
+    from fallback.checking import check_files  # noqa: PLC0415 - `--help` needs none of it
 
     as_json, quiet = flags.pop("as_json"), flags.pop("quiet")
-    checked = reports.check_files(options.load(flags), models)
+    checked = check_files(options.load(flags), models)
     for each in checked:
         if as_json:
             click.echo(json.dumps(dataclasses.asdict(each)))

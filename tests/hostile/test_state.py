@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fallback import Settings, report, sync
+from fallback import Settings, checking, report, sync
 from fallback.errors import FallbackError
 from fallback.events import Warned
 from fallback.state import FILE_NAME, State
@@ -66,7 +66,7 @@ def asked_everything(settings: Settings) -> None:
         lambda: report.status(settings),
         lambda: report.sources(settings),
         lambda: report.preview(settings),
-        lambda: report.check_files(settings),
+        lambda: checking.check_files(settings),
         lambda: report.metrics_report(settings, "records"),
         lambda: report.metrics_report(settings, "summary"),
         lambda: report.metrics_report(settings, "health"),

@@ -61,6 +61,7 @@ ORDER = [
     "download",
     "flight",
     "engine",
+    "checking",
     "hub_answers",
     "version",
     "hub_api",
