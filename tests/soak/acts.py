@@ -16,7 +16,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fallback import Manifest, Settings, report, sync
+from fallback import Manifest, Settings, checking, report, sync
 from fallback.errors import FallbackError
 from fallback.publish import publishing
 from tests.concurrency.processes import Process, Watched
@@ -170,7 +170,7 @@ class Soak:
 
     def verify(self) -> str:
         """Hash everything."""
-        states = {each.state for each in report.check_files(self.settings)}
+        states = {each.state for each in checking.check_files(self.settings)}
         return f"verify, {'right' if states == {'right'} else 'something wrong or missing'}"
 
     def repair(self) -> str:

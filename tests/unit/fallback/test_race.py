@@ -128,6 +128,7 @@ def test_of_two_that_have_begun_the_first_asked_wins(pool: ThreadPoolExecutor) -
     loser = "b" if name == "a" else "a"
     assert [lost for lost, _ in told.told] == [loser]
     assert told.legs[loser].is_shut
+    assert told.sources[loser].closed
     assert not told.sources[name].closed
 
 
