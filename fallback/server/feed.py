@@ -74,7 +74,7 @@ class Feed:
         self._woken = self._turn = False
         self._changed = asyncio.Event()
         self._closing = asyncio.Event()
-        self._frames: dict[int, tuple[float, int, str]] = {}
+        self._frames: dict[int, tuple[int, str]] = {}
         self._serving: set[asyncio.Task[Any]] = set()
 
     def run(self, run_id: str, models: Iterable[Model]) -> Broadcast:
@@ -88,6 +88,7 @@ class Feed:
             mark=self.mark,
         )
         self._runs.append(told)
+        self.mark()
         return told
 
     def mark(self) -> int:
@@ -158,21 +159,20 @@ class Feed:
 
     def _wake(self) -> None:
         self._woken = False
+        self._frames.clear()  # before anybody looks: also that nothing had changed is no longer true
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
     def _frame(self, seen: int) -> tuple[int, str]:
         """The next frame of whoever has seen that much, and how much it has seen then; "" if nothing changed."""
-        now = self._loop.time()
-        self._frames = {key: made for key, made in self._frames.items() if now - made[0] < FRAME_S / 2}
         if seen not in self._frames:
             upto, messages = self._since(seen)
             if seen == 0 and not messages:
                 messages = [IDLE | {"timestamp": time.time_ns() // 1_000_000}]
             self._turn = not self._turn
             text = _text(messages, run_first=seen == 0 or self._turn)
-            self._frames[seen] = (now, upto if messages else seen, text)
-        return self._frames[seen][1:]
+            self._frames[seen] = (upto if messages else seen, text)
+        return self._frames[seen]
 
     def _since(self, seen: int) -> tuple[int, list[dict[str, Any]]]:
         """What a frame takes of what changed after `seen`, and up to which mark that is everything."""
