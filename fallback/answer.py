@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 PIECE = 1 << 20
 """The largest piece, and so the one buffer of P3."""
 
+LEAST = 4 << 10
+"""The smallest that is waited for."""
+
 SLOW_BYTES_S = 256 << 10
 """Below this rate a read takes what has come instead of waiting for a full piece."""
 
@@ -73,19 +76,23 @@ class Answer:
         """The body up to its byte `limit`, of which `come` bytes have been read."""
         raw, watch = self._response.raw, self._watch
         watch.enter("body")
-        left, rate = limit - come, 0.0
+        left, rate, last = limit - come, 0.0, 0
         while left > 0:
             began = time.monotonic()
-            size = min(left, DRAIN if rate < SLOW_BYTES_S else min(PIECE, max(DRAIN, int(rate / 4))))
+            # What lay ready when we came says nothing of the rate: no piece is waited for that is over twice the last.
+            most = min(PIECE, max(LEAST, min(int(rate / 4), 2 * last)))
+            is_slow = rate < SLOW_BYTES_S
+            size = min(left, DRAIN if is_slow else most)
             try:
                 watch.allow(FRAMING_SLACK + FRAMING * (limit - left + size))
-                data = raw.read1(size) if rate < SLOW_BYTES_S else raw.read(size)
+                data = raw.read1(size) if is_slow else raw.read(size)
             except FOREIGN as error:
                 raise Failed(translate(watch.broke or error, watch)) from error
             if not data:
                 break
-            left -= len(data)
-            rate = len(data) / max(time.monotonic() - began, 1e-6)
+            last = len(data)
+            left -= last
+            rate = last / max(time.monotonic() - began, 1e-6)
             yield data
         if watch.killed:
             raise Failed(killed(watch))

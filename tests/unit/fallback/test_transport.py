@@ -9,13 +9,16 @@ import socket
 import struct
 import threading
 import time
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests.exceptions
 import urllib3.exceptions
 from werkzeug import Response
 
+from fallback.answer import PIECE, Answer
 from fallback.errors import StoppedError
 from fallback.exchange import Request, is_public
 from fallback.foreign import FOREIGN, translate
@@ -417,6 +420,25 @@ def test_what_came_before_a_reset_is_kept(transport: Transport) -> None:
     assert isinstance(caught.value.outcome, Interrupted)
     assert sum(map(len, came)) == len(first) + len(second)
     server.close()
+
+
+def test_what_lay_ready_says_nothing_of_the_rate() -> None:
+    """However fast the first bytes were read, no piece is waited for that is much larger than what has come."""
+    waited: list[int] = []
+
+    def read(size: int) -> bytes:
+        waited.append(size)
+        return bytes(size)
+
+    response: Any = SimpleNamespace(raw=SimpleNamespace(read1=lambda _size: bytes(12_000), read=read))
+    watch: Any = SimpleNamespace(enter=len, allow=abs, killed=None, broke=None, peer=None)
+    head: Any = None
+    answer = Answer(head, response, watch)
+    sizes = [len(piece) for piece in answer.pieces(4_000_000)]
+    assert sizes[0] == 12_000
+    assert all(after <= 2 * before for before, after in pairwise(sizes))
+    assert waited == sizes[1:]
+    assert max(sizes) == PIECE
 
 
 def forever(start: bytes, more: bytes) -> Callable[[socket.socket], None]:
