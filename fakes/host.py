@@ -129,6 +129,10 @@ class Host:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
+        # Here, for whoever closes may be inside a loop of its own.
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
 
     def call(self, work: Coroutine[Any, Any, T], timeout_s: float = 30) -> T:
         """Run on the loop, from any other thread."""
@@ -144,9 +148,6 @@ class Host:
         self.call(turns())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-        self._loop.run_until_complete(self._loop.shutdown_default_executor())
-        self._loop.close()
 
 
 async def turns(count: int = 5) -> None:
