@@ -31,6 +31,12 @@ LAST = 10
 LAYERS = ("ipfs", "huggingface")
 """Always told of; a mirror only when one was asked."""
 
+HOURS = 24
+"""How far back a history goes."""
+
+ERRORS = 20
+"""How many errors it names."""
+
 
 def records(attempts: Attempts, since: float) -> list[dict[str, Any]]:
     """The records from `since` on, oldest first, as the original's readers know them."""
@@ -55,6 +61,25 @@ def health(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     files = sum(r["status"] in {"hit", "success", "all_layers_exhausted"} for r in records)
     layers = {layer: _layer_health(of_layer) for layer, of_layer in _by_layer(records).items()}
     return {"cache": {"hit_rate": _rate(hits, files)}, **layers}
+
+
+def history(records: Sequence[Mapping[str, Any]], now: float) -> dict[str, Any]:
+    """The last `HOURS` hours of the clock, oldest first, each layer's counts in them, and the newest errors.
+
+    `{hours: [start], layers: {layer: {success, error, avg_latency, hours: [{success, error, avg_latency}]}},
+    errors: [record]}`; `records` oldest first, `errors` newest first, times in ISO 8601, UTC.
+    """
+    newest = int(now // 3600)
+    starts = [_iso(3600 * hour) for hour in range(newest - HOURS + 1, newest + 1)]
+    by_hour: dict[str, list[Mapping[str, Any]]] = {_hour(start): [] for start in starts}
+    for record in records:
+        by_hour.get(_hour(record["timestamp"]), []).append(record)
+    layers = {
+        layer: {**_counts(of_layer), "hours": [_counts(_of(layer, each)) for each in by_hour.values()]}
+        for layer, of_layer in _by_layer([record for each in by_hour.values() for record in each]).items()
+    }
+    errors = [record for record in reversed(records) if record["error_type"]]
+    return {"hours": starts, "layers": layers, "errors": errors[:ERRORS]}
 
 
 class Recorder:
@@ -138,6 +163,14 @@ def write_copy(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
 def _iso(timestamp: float) -> str:
     # With Z, as JavaScript's toISOString writes it
     return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _hour(timestamp: str) -> str:
+    return timestamp[: len("2026-01-31T23")]
+
+
+def _of(layer: str, records: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [record for record in records if record["layer"] == layer]
 
 
 def _by_layer(records: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:

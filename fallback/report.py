@@ -148,16 +148,23 @@ def downloads(settings: Settings) -> list[dict[str, Any]]:
 
 
 def metrics_report(settings: Settings, what: str) -> Any:
-    """`records`, `summary` or `health` of the retention's hours; `reset` deletes them."""
+    """`records`, `summary`, `health` or `history` of the retention's hours; `reset` deletes them."""
+    now = Clock().now()
     with _state(settings) as state:
         if what == "reset":
             state.attempts.clear()
-        records = metrics.records(state.attempts, Clock().now() - settings.metrics_retention_h * 3600)
+        records = metrics.records(state.attempts, now - settings.metrics_retention_h * 3600)
         if what == "reset":
             return _reset(settings, records)
-    if what == "records":
-        return {"metrics": records}
-    return metrics.summary(records) if what == "summary" else metrics.health(records)
+    match what:
+        case "records":
+            return {"metrics": records}
+        case "summary":
+            return metrics.summary(records)
+        case "history":
+            return metrics.history(records, now)
+        case _:
+            return metrics.health(records)
 
 
 def _reset(settings: Settings, records: list[dict[str, Any]]) -> dict[str, Any]:

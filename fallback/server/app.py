@@ -9,7 +9,7 @@
     /api/downloads                 GET    each file's way here
     /api/downloads/{id}/resume     POST   a run of that file's model
     /api/sources                   GET    each source's health and why
-    /api/metrics/downloads         GET    records; /summary, /health; POST /reset
+    /api/metrics/downloads         GET    records; /summary, /health, /history; POST /reset
     /metrics /healthz /openapi.json       Prometheus, alive, this as OpenAPI; also without the prefix
 
 What reads the disk does so in a thread. Exclusions: who may ask at all is `guard`'s; the only files that
@@ -76,9 +76,21 @@ class Api:
         self.settings, self._runs, self._feed, self._prometheus = settings, runs, feed, prometheus
         self._page, self._page_csp = _page()
 
-    async def page(self, _request: Request) -> Response:
-        """The page; its script and style are allowed by their hashes."""
-        return HTMLResponse(self._page, headers={"content-security-policy": self._page_csp})
+    def page(self, door: Door) -> Callable[[Request], Awaitable[Response]]:
+        """The handler of the page; its script and style are allowed by their hashes.
+
+        Without the token it is a 401 and asks for it: there is nothing secret in it.
+        """
+
+        async def answer(request: Request) -> Response:
+            headers = {"content-security-policy": self._page_csp}
+            if door.token is None or door.admits(request.headers):
+                return HTMLResponse(self._page, headers=headers)
+            # Not Basic: the browser would ask, and the page could not.
+            headers["www-authenticate"] = 'Bearer realm="fallback"'
+            return HTMLResponse(self._page.replace("<html", "<html data-locked", 1), 401, headers)
+
+        return answer
 
     async def watch(self, websocket: WebSocket) -> None:
         """How the runs stand."""
@@ -133,7 +145,7 @@ class Api:
         return JSONResponse(await run_in_threadpool(answers.sources, self.settings))
 
     def metrics(self, what: str) -> Callable[[Request], Any]:
-        """The handler of one of the original's four endpoints."""
+        """The handler of one of the original's four endpoints, or of `history`, which is ours."""
 
         async def answer(_request: Request) -> Response:
             return JSONResponse(await run_in_threadpool(report.metrics_report, self.settings, what))
@@ -175,7 +187,7 @@ def application(api: Api, door: Door) -> ASGIApp:
     ]
     prefix = api.settings.base_url
     under = [
-        Route("/", api.page),
+        Route("/", api.page(door)),
         WebSocketRoute("/sync", api.watch),
         Route("/api/models", api.models),
         _by_method("/api/models/sync", GET=api.runs, POST=api.sync),
@@ -187,6 +199,7 @@ def application(api: Api, door: Door) -> ASGIApp:
         Route("/api/metrics/downloads", api.metrics("records")),
         Route("/api/metrics/downloads/summary", api.metrics("summary")),
         Route("/api/metrics/downloads/health", api.metrics("health")),
+        Route("/api/metrics/downloads/history", api.metrics("history")),
         Route("/api/metrics/downloads/reset", api.metrics("reset"), methods=["POST"]),
     ]
     routes = [*own, Mount(prefix, routes=[*under, *own])] if prefix else [*under, *own]
@@ -243,5 +256,5 @@ def _page() -> tuple[str, str]:
         )
         for tag in ("script", "style")
     }
-    policy = f"{CSP}; script-src {hashes['script']}; style-src {hashes['style']}; img-src data:; connect-src 'self'"
-    return text, policy
+    may = f"script-src {hashes['script']}; style-src {hashes['style']}; img-src data:; connect-src 'self'"
+    return text, f"{CSP}; {may}; require-trusted-types-for 'script'; trusted-types 'none'"

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.websockets import WebSocketDisconnect
 
 from fallback.broadcast import TYPE, Broadcast
+from fallback.server.guard import SUBPROTOCOL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,7 +113,8 @@ class Feed:
 
     async def serve(self, websocket: WebSocket) -> None:
         """Tell one client until it, or the server, goes away."""
-        await websocket.accept()
+        offered = websocket.scope["subprotocols"]
+        await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
         if self.clients >= self._limit or self._closing.is_set():
             await websocket.close(TRY_LATER, "too many watch already, or the server is stopping")
             return

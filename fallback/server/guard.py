@@ -3,9 +3,10 @@
 In this order: the headers' size; Host, which must be an IP address, localhost or a name that was set (a
 name of somebody else's that leads here is DNS rebinding); for all that is no GET, and for WebSockets,
 Origin and Sec-Fetch-Site, which must be ours (no cross-site request); the token, where one is set, as
-Bearer or as the password of Basic, so that a browser can ask for it, for everything but /healthz; the
-body's size and time. An answer of ours is JSON; an error says no more than its kind. Every answer has the
-security headers.
+Bearer or as the password of Basic, so that a browser can ask for it, for everything but /healthz and the page
+(which says 401 itself, with a field for the token in it); the body's size and time. A page cannot give its
+WebSocket headers: there the token comes among the subprotocols, for a URL would be in logs. An answer of ours
+is JSON; an error says no more than its kind. Every answer has the security headers.
 
 Exclusions: no TLS (a proxy's), no sessions or cookies, no rate limit. The token is compared in constant
 time and is in no message or log.
@@ -49,6 +50,14 @@ SECURITY = {
 }
 CSP = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 """What may be loaded by an answer that does not say otherwise itself."""
+
+SUBPROTOCOL = "fallback"
+"""What a WebSocket client names besides its token, for one of those named has to be chosen."""
+
+BEARER = "bearer."
+"""Begins a subprotocol that is a token, in unpadded base64url."""
+
+_URL_SAFE = str.maketrans("-_", "+/")
 
 
 class Refusal(Exception):  # noqa: N818 - it carries an answer
@@ -107,16 +116,27 @@ class Door:
     def admits(self, headers: Headers) -> bool:
         """Whether one of the request's credentials is the token."""
         assert self.token is not None
-        given = headers.get("authorization", "")
-        scheme, _, value = given.partition(" ")
-        if scheme.lower() == "basic":
-            try:
-                value = base64.b64decode(value, validate=True).decode("utf-8").partition(":")[2]
-            except (binascii.Error, UnicodeDecodeError):
-                value = ""
-        elif scheme.lower() != "bearer":
-            value = ""
-        return hmac.compare_digest(value.strip().encode(), self.token.encode())
+        token = self.token.encode()
+        return any([hmac.compare_digest(given, token) for given in _given(headers)])  # noqa: C419 - all of them
+
+
+def _given(headers: Headers) -> list[bytes]:
+    """What a request brings as a token, in each way it may."""
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    given = [_decoded(value).partition(b":")[2]] if scheme.lower() == "basic" else []
+    if scheme.lower() == "bearer":
+        given.append(value.strip().encode())
+    offered = headers.get("sec-websocket-protocol", "").split(",")
+    bearers = [each.strip()[len(BEARER) :] for each in offered if each.strip().startswith(BEARER)]
+    given += [_decoded(each.translate(_URL_SAFE) + "=" * (-len(each) % 4)) for each in bearers]
+    return [each for each in given if each]
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
 
 
 def _same_origin(headers: Headers, host: str) -> None:

@@ -45,6 +45,7 @@ _RUN: Json = {
     "error": _maybe("string"),
 }
 _COUNTS = _object({"success": WHOLE, "error": WHOLE, "avg_latency": NUMBER})
+_COUNTS_BY_HOUR = _object({"success": WHOLE, "error": WHOLE, "avg_latency": NUMBER, "hours": _list(_COUNTS)})
 _LAYER = _object(
     {
         "status": {"enum": ["unknown", "healthy", "degraded"]},
@@ -89,6 +90,13 @@ SCHEMAS: dict[str, Json] = {
         }
     ),
     "Health": _object({"cache": _object({"hit_rate": NUMBER}), "ipfs": _LAYER, "huggingface": _LAYER}),
+    "History": _object(
+        {
+            "hours": _list(TIME),
+            "layers": {"type": "object", "additionalProperties": _COUNTS_BY_HOUR},
+            "errors": _list(_ref("Record")),
+        }
+    ),
     "Reset": _object({"ok": FLAG, "message": TEXT}),
     "Asked": {
         "type": "object",
@@ -226,6 +234,7 @@ def document(base_url: str, *, has_token: bool) -> Json:
         "/api/metrics/downloads": {"get": _says("The records of the last hours", "Metrics")},
         "/api/metrics/downloads/summary": {"get": _says("Their summary", "Summary")},
         "/api/metrics/downloads/health": {"get": _says("Each layer's health by them", "Health")},
+        "/api/metrics/downloads/history": {"get": _says("The last 24 hours, hour by hour", "History")},
         "/api/metrics/downloads/reset": {"post": _says("Delete them", "Reset")},
         "/metrics": {"get": _text("Metrics of this process, for Prometheus")},
         "/healthz": {"get": _says("That the server answers", "Alive") | {"security": []}},

@@ -63,7 +63,7 @@ async def _serve(
         token=settings.serve_token,
         names=frozenset(settings.serve_names),
         local=local,
-        open_paths=frozenset({"/healthz", f"{prefix}/healthz"}),
+        open_paths=frozenset({"/healthz", f"{prefix}/healthz", f"{prefix}/"}),
     )
     config = uvicorn.Config(
         application(Api(settings, runs, feed, prometheus), door),

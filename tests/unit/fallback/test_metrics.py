@@ -47,6 +47,30 @@ def told(state: State, *events: Event) -> list[dict[str, Any]]:
     return metrics.records(state.attempts, 0.0)
 
 
+def test_a_history_counts_by_layer_and_hour_and_names_the_newest_errors() -> None:
+    """What is older than a day, or of a time to come, counts nowhere; a layer that was not asked has its hours, too."""
+
+    def at(hours: float, status: str, layer: str, ms: float = 10, error: str | None = None) -> dict[str, Any]:
+        record = entry(status, layer, ms=ms) | {"error_type": error}
+        return record | {"timestamp": metrics._iso(NOW - 3600 * hours)}
+
+    old = at(24, "error", "ipfs", error="not_here")
+    earlier = [at(23, "success", "ipfs", 30), at(2, "error", "ipfs", error="corrupt")]
+    now = [at(0, "success", "ipfs", 10), at(0, "success", "ipfs", 30), at(0, "hit", "cache")]
+    to_come = at(-1, "success", "ipfs")
+    told = metrics.history([old, *earlier, *now, to_come], NOW)
+    ipfs, none = told["layers"]["ipfs"], {"success": 0, "error": 0, "avg_latency": 0.0}
+    assert (told["hours"][0], told["hours"][-1]) == ("2023-11-13T23:00:00.000Z", "2023-11-14T22:00:00.000Z")
+    assert {key: ipfs[key] for key in none} == {"success": 3, "error": 1, "avg_latency": 23.333}
+    assert ipfs["hours"][0] == {"success": 1, "error": 0, "avg_latency": 30.0}
+    assert ipfs["hours"][-3] == {"success": 0, "error": 1, "avg_latency": 0.0}
+    assert ipfs["hours"][-1] == {"success": 2, "error": 0, "avg_latency": 20.0}
+    assert told["layers"]["huggingface"] == none | {"hours": [none] * 24}
+    assert set(told["layers"]) == {"ipfs", "huggingface"}
+    assert told["errors"] == [earlier[1], old]
+    assert len(metrics.history([old] * 50, NOW)["errors"]) == metrics.ERRORS
+
+
 BASE = {
     "timestamp": "2023-11-14T22:13:20.250Z",
     "model": "tts",

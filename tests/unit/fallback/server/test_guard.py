@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from fallback.server import guard
-from fallback.server.guard import BODY_BYTES, HEADER_BYTES, Door, Guard, Refusal
+from fallback.server.guard import BODY_BYTES, HEADER_BYTES, SUBPROTOCOL, Door, Guard, Refusal
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -126,6 +127,36 @@ def test_the_token_lets_in_and_nothing_else_does(credentials: str, expected: int
     headers = OURS | {"authorization": credentials}
     assert status(OPEN, headers) == expected
     assert status(OPEN, headers, kind="websocket") == expected
+
+
+def protocols(token: str) -> str:
+    encoded = base64.urlsafe_b64encode(token.encode()).decode().rstrip("=")
+    return f"{SUBPROTOCOL}, bearer.{encoded}"
+
+
+@pytest.mark.parametrize(
+    ("offered", "expected"),
+    [
+        (protocols(TOKEN), 200),
+        (protocols(TOKEN + "x"), 401),
+        (protocols(""), 401),
+        (SUBPROTOCOL, 401),
+        (TOKEN, 401),
+        (f"bearer.{TOKEN}!", 401),
+        ("bearer.=", 401),
+        ("bearer.\xff", 401),
+        ("", 401),
+    ],
+)
+def test_a_websocket_may_bring_the_token_among_its_subprotocols(offered: str, expected: int) -> None:
+    """A page has no other way: it can set no header, and a URL would be in logs."""
+    assert status(OPEN, OURS | {"sec-websocket-protocol": offered}, kind="websocket") == expected
+
+
+@pytest.mark.parametrize("token", ["a", "ab", "abc", "~~~>>>???", "!" * 100])
+def test_a_token_of_any_length_and_character_fits_a_subprotocol(token: str) -> None:
+    door = replace(OPEN, token=token)
+    assert status(door, OURS | {"sec-websocket-protocol": protocols(token)}, kind="websocket") == 200
 
 
 def test_only_health_needs_no_token() -> None:
