@@ -66,6 +66,7 @@ class Cache:
     ) -> None:
         self._root, self._locks = models_dir, state_dir / "locks"
         self._verified, self._chunks, self._alone = verified, chunks, alone
+        self._folders = durable.Folders(models_dir)
         self._under_way: list[Partial] = []
         self._room = threading.Lock()
 
@@ -130,7 +131,9 @@ class Cache:
     def inside(self, target: Path) -> None:
         """Refuse a folder whose symbolic links lead elsewhere: nothing there is ours to read or rename (P8)."""
         with storage(target.parent):
-            if not target.parent.resolve().is_relative_to(self._root.resolve()):
+            # Path.resolve raises RuntimeError where links lead in a ring; this leaves it to whoever opens them.
+            root = os.path.realpath(self._root)
+            if not Path(os.path.realpath(target.parent)).is_relative_to(root):
                 raise StorageError(target.parent, "a symbolic link leads out of the models folder")
 
     def _proven(self, wanted: Wanted, target: Path, over: Callable[[], bool]) -> Found:
@@ -143,6 +146,8 @@ class Cache:
             except VerificationError as error:
                 self._verified.drop(self.key(wanted))
                 return Found(before, error)
+            # Whoever put it there may not have: a row must not outlive bytes that a power cut takes.
+            durable.sync(stream.fileno())
             # As it was before it was read: a file that was written to meanwhile does not match its row.
             self._vouch(wanted, before, proof, layer="cache", source="")
         return Found(before)
@@ -168,9 +173,7 @@ class Cache:
         from fallback.partial import Partial  # noqa: PLC0415 - see the module
 
         file = self.listed(wanted.file)
-        with contextlib.suppress(
-            OSError, StorageError
-        ):  # no room for it, say: the file is fetched as a whole
+        with contextlib.suppress(OSError, StorageError):  # no room for it: it is fetched as a whole
             if file.chunks and kept.lstat().st_size == file.size:
                 Partial.fresh(self.target(wanted), file).filled_from(kept)
 
@@ -188,8 +191,8 @@ class Cache:
 
         target = self.target(wanted)
         with storage(target.parent):
-            durable.make_folder(target.parent)
-            self.inside(target)
+            self._folders.make(target.parent)
+        self.inside(target)
         partial = adoption.adopt(target, wanted.file, quiet_s=STALE_S, over=over)
         partial = partial or Partial.fresh(target, wanted.file)
         with self._room:

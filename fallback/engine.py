@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fallback import metrics
-from fallback.errors import SettingsError, StorageError, UnavailableError
+from fallback.errors import ManifestError, Problem, SettingsError, StorageError, UnavailableError, storage
 from fallback.facts import CacheHit, RunEnded, RunStarted, Warned
 from fallback.flight import Flights
 from fallback.manifest import File, Manifest, Model
@@ -49,9 +49,13 @@ def load_manifest(settings: Settings) -> Manifest:
 
     Raises:
         ManifestError: it cannot be used.
+        StorageError: the models folder cannot be looked at.
     """
     local = settings.models_dir / MANIFEST
-    chosen = settings.manifest or (local if local.exists() else None)
+    with storage(local):
+        chosen = settings.manifest or (local if local.exists() else None)
+    if chosen == local and not local.is_file():  # a pipe would be waited for, for ever
+        raise ManifestError(str(local), [Problem("file", "is no file; move it away")])
     if chosen is None:
         return Manifest.builtin()
     return Manifest.load(chosen, allow_missing_sha256=settings.unsafe_allow_missing_sha256)
@@ -93,7 +97,7 @@ def sync(
     manifest = manifest if manifest is not None else load_manifest(settings)
     chosen = manifest.select(models) if models else manifest
     # With the process, for one forked during a flight inherits a record of it, and not the threads.
-    key = os.getpid(), settings.models_dir.resolve(), chosen, rehash, settings.offline
+    key = os.getpid(), os.path.realpath(settings.models_dir), chosen, rehash, settings.offline
 
     def work(tell: Observer) -> Summary:
         return _synced(manifest, chosen, settings, tell, stop, rehash=rehash)

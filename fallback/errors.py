@@ -21,6 +21,7 @@ is decided in `plan`. No message holds a token or the query of a signed URL.
 from __future__ import annotations
 
 import contextlib
+import errno
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -36,6 +37,24 @@ def listed(lines: Iterable[str], count: int) -> str:
     """The first `SHOWN` of `count` lines, each on a line of its own, and how many more there are."""
     more = f"\n  … and {count - SHOWN} more" if count > SHOWN else ""
     return "".join(f"\n  {line}" for line in lines) + more
+
+
+FREE = "free space on its disk, then run this again: what had come is kept"
+ADVICE = {
+    errno.ENOSPC: FREE,
+    errno.EDQUOT: f"this user's quota is used up; {FREE}",
+    errno.EFBIG: "files may not be so large there; raise `ulimit -f`, or choose another models_dir",
+    errno.EROFS: "mount it for writing, or choose another models_dir",
+    errno.EACCES: "give this user the right to it, or choose another models_dir",
+    errno.EPERM: "give this user the right to it, or choose another models_dir",
+    errno.EIO: "the disk fails; look into the system's log, and check the disk",
+    errno.ENAMETOOLONG: "choose a models_dir with a shorter path",
+    errno.EEXIST: "a file stands where a folder has to be; move it away",
+    errno.ENOTDIR: "a file stands where a folder has to be; move it away",
+    errno.ELOOP: "symbolic links lead in a ring; remove them",
+    errno.EXDEV: "it is not one file system; take away what is mounted in it, or choose another models_dir",
+}
+"""What whoever runs this machine can do, by what the system says."""
 
 
 class FallbackError(Exception):
@@ -124,7 +143,9 @@ class StorageError(FallbackError):
     @classmethod
     def from_os(cls, error: OSError, path: Path) -> StorageError:
         """Say what an `OSError` on `path` means to whoever must free or mend something."""
-        return cls(path, error.strerror or str(error))
+        what = error.strerror or str(error)
+        advice = ADVICE.get(error.errno or 0)
+        return cls(path, f"{what}: {advice}" if advice else what)
 
 
 class BusyError(FallbackError):

@@ -47,7 +47,7 @@ def add_to_manifest(
     settings = settings or Settings.load()
     path = settings.models_dir / MANIFEST
     with storage(path):
-        settings.models_dir.mkdir(parents=True, exist_ok=True)
+        durable.Folders(settings.models_dir).make(settings.models_dir)
         real = path.resolve()  # a link to a file kept elsewhere stays a link
         # Without it, a change that somebody else makes meanwhile is seen.
         lock = settings.state_path / "locks" / LOCK

@@ -99,6 +99,8 @@ class Recorder:
         from fallback.events import AttemptEnded, Blamed, FileFailed  # noqa: PLC0415 - as `facts` says
 
         match event:
+            case AttemptEnded(outcome="storage"):
+                pass  # this machine's disk: no source is to answer for it
             case AttemptEnded(outcome=outcome):
                 self._add(
                     event,

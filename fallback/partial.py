@@ -23,6 +23,7 @@ from fallback.verify import BUFFER, Proof
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from io import FileIO
     from pathlib import Path
 
     from fallback.chunks import Chunks
@@ -90,10 +91,8 @@ class Partial:
 
     def write(self, data: bytes) -> None:
         """Append, and take into the proof: in this order, for what is proven wrong is looked at on the disk (`wrong`)."""
-        view = memoryview(data)
         with storage(self.path):
-            while view:
-                view = view[self._stream.write(view) :]
+            _write_all(self._stream, data)
         self.proof.update(data)
         if self.size > BUFFER:
             self.ledger.keep()
@@ -175,7 +174,8 @@ class Partial:
         """Hold what the file at `path` does, and let go: whoever adopts it hashes it (P6)."""
         try:
             with storage(self.path), path.open("rb") as stream:
-                shutil.copyfileobj(stream, self._stream, BUFFER)
+                while piece := stream.read(BUFFER):
+                    _write_all(self._stream, piece)
         except BaseException:
             self.reset()
             raise
@@ -206,9 +206,16 @@ class Partial:
             self._stream = copy
             while piece := stream.read(BUFFER):
                 proof.update(piece)
-                copy.write(piece)
+                _write_all(copy, piece)
         proof.finish()
         os.fsync(copy.fileno())
+
+
+def _write_all(stream: FileIO, data: bytes) -> None:
+    """All of it: a stream without a buffer may take less at a time, as the last bytes of a disk that is nearly full."""
+    view = memoryview(data)
+    while view:
+        view = view[stream.write(view) :]
 
 
 def own_names(target: Path, file: File, id_: str) -> tuple[Path, Path]:

@@ -97,7 +97,9 @@ def finish_upgrades(settings: Settings, observer: Observer | None = None) -> Non
         StorageError: this machine's disk failed; what was in force still is.
     """
     tell = observer or _ignore
-    for intent in sorted((settings.models_dir / UPGRADES).glob(f"*/{INTENT}")):
+    with storage(settings.models_dir):
+        intents = sorted((settings.models_dir / UPGRADES).glob(f"*/{INTENT}"))
+    for intent in intents:
         waiting = Waiting(intent.parent)
         with waiting.locked(settings):
             if not intent.exists():

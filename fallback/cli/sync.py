@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ def run_sync(
     error: StorageError | None = None
     with progress.observer(as_json=as_json, quiet=quiet) as observer:
         try:
-            if (settings.models_dir / UPGRADES).exists():
+            if os.path.exists(settings.models_dir / UPGRADES):  # noqa: PTH110 - raises nothing: what is wrong there is the sync's to tell
                 from fallback.switch import finish_upgrades  # noqa: PLC0415 - few runs come after an upgrade
 
                 finish_upgrades(settings, observer)

@@ -8,8 +8,6 @@ service is spoken to (`targets`), and how a CAR is made (`package`).
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -114,19 +112,9 @@ def write_car(
     packages = [
         Package.of(model, _files(_proven(model, settings), settings), V1_2025) for model in chosen.models
     ]
-    partial = output.with_name(f".{output.name}.{os.getpid()}.car")
-    try:
-        with storage(output), partial.open("wb") as stream:
-            for piece in car_of(packages):
-                stream.write(piece)
-            stream.flush()
-            os.fsync(stream.fileno())
-        with storage(output):
-            partial.replace(output)
-            durable.sync_folder(output.absolute().parent)
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
+    with storage(output), durable.replacing(output) as stream:
+        for piece in car_of(packages):
+            stream.write(piece)
     made = tuple(_publication(package.model, package.root, V1_2025.name, settings) for package in packages)
     for each in made:
         if observer is not None:

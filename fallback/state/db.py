@@ -15,6 +15,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from fallback import durable
 from fallback.state.tables import MIGRATIONS
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Database:
         return self._connection.execute(sql, params).fetchall()
 
     def _connect(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        durable.make_folder(self.path.parent)
         connection = sqlite3.connect(self.path, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
         self._inode = _inode(self.path)
         try:

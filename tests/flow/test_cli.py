@@ -170,6 +170,7 @@ def test_what_nobody_has_is_exit_1_and_each_source_s_reason_is_on_stderr(
     assert all(done.err.count(f"  {host}: not there (404)\n") == len(ALL) for host in hosts)
 
 
+@pytest.mark.fault(98)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("flags", [["--json"], []], ids=["json", "lines"])
 def test_a_signal_ends_a_download_at_once_and_keeps_what_came(
@@ -413,6 +414,7 @@ def test_a_name_that_is_no_text_is_a_name(fallback: Shell, world: World) -> None
     assert (done.code, len(list(fallback.folder.glob("*.bin")))) == (0, 1)
 
 
+@pytest.mark.fault(100)
 def test_no_more_open_files_is_nobody_s_fault_but_ours(fallback: Shell) -> None:
     done = fallback("sync", "--jobs", "64", limit="unlimited && ulimit -n 13")
     assert done.code == 3

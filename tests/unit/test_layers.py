@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 ORDER = [
     "errors",
     "clock",
+    "owner",
     "durable",
     "values",
     "settings",
@@ -35,7 +36,6 @@ ORDER = [
     "sources",
     "judging",
     "state",
-    "owner",
     "ledger",
     "partial",
     "mending",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 TESTS = Path(__file__).parents[2]
 RAW = tuple(sorted((TESTS / "unit/fakes").glob("test_*.py")))
+CRASH = tuple(sorted((TESTS / "crash").glob("test_*.py")))
 FLOW = (*sorted((TESTS / "flow").glob("test_*.py")), TESTS / "unit/fallback/test_transport.py")
 
 PLAYED_BY_TESTS = {113}
@@ -125,5 +126,12 @@ def test_rows_and_faults_say_the_same_of_each_other() -> None:
     assert by_row == by_fault
 
 
+def test_every_row_of_this_machine_s_disk_is_shown() -> None:
+    """Rows 89 to 100, which no server plays."""
+    disk = {row.number for row in rows().values() if row.is_local and 89 <= row.number <= 100}
+    assert disk == set(range(89, 101))
+    assert disk <= set(shown(CRASH + FLOW))
+
+
 def test_marks_are_of_rows_that_exist() -> None:
-    assert set(shown(RAW + FLOW)) <= set(rows())
+    assert set(shown(RAW + FLOW + CRASH)) <= set(rows())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -219,6 +220,23 @@ class TestBlame:
 
 def test_a_partial_that_was_deleted_meanwhile_is_copied_out(target: Path) -> None:
     """Somebody cleaned the folder: the bytes are still in our open file, and are proven once more."""
+    partial = Partial.fresh(target, FILE)
+    partial.write(DATA)
+    partial.path.unlink()
+    partial.rename()
+    assert target.read_bytes() == DATA
+
+
+def test_a_write_that_takes_less_than_all_is_gone_on_with(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last bytes of a disk that is nearly full, where the copy gets the name and is not read again (P1)."""
+
+    class Short(io.FileIO):
+        def write(self, data: Any) -> int:
+            return super().write(data[: max(1, len(data) // 2)])
+
+    monkeypatch.setattr(os, "fdopen", lambda descriptor, mode, **_: Short(descriptor, mode))
     partial = Partial.fresh(target, FILE)
     partial.write(DATA)
     partial.path.unlink()

@@ -398,7 +398,7 @@ def test_a_disk_that_fails_leaves_the_old_file_and_no_other(
 def test_bytes_are_on_the_disk_before_the_name_and_the_name_after(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """P2: fsync of the file, rename, fsync of the folder, in this order."""
+    """P2: fsync of the file, rename, fsync of the folder, in this order; a new models folder's own name first."""
     done: list[str] = []
     sync, move = os.fsync, Path.replace
 
@@ -413,7 +413,7 @@ def test_bytes_are_on_the_disk_before_the_name_and_the_name_after(
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(Path, "replace", replace)
     add_to_manifest(one("a"), settings=settings)
-    assert done == ["file", "rename", "folder"]
+    assert done == ["folder", "file", "rename", "folder"]
 
 
 def test_a_link_to_a_manifest_elsewhere_stays_a_link(settings: Settings, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import filelock
 import pytest
 
-from fallback import verify
+from fallback import durable, verify
 from fallback.cache import Cache
 from fallback.errors import DigestError, StoppedError, StorageError
 from fallback.ledger import Response
@@ -45,6 +45,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[State]:
     with State(tmp_path / "state", pytest.fail) as opened:
+        opened.verified.all()  # as in a run, the database is there before the first file
         yield opened
 
 
@@ -98,6 +99,27 @@ class TestLookup:
         root.mkdir()
         (root / "m").write_text("a file where a folder should be")
         assert cache.lookup(WANTED) is None
+
+    def test_what_a_row_vouches_for_is_on_the_disk_first(
+        self, cache: Cache, target: Path, monkeypatch: pytest.MonkeyPatch, state: State
+    ) -> None:
+        """P2: whoever put the file there may have synced nothing, and a power cut would leave the row alone."""
+        put(target)
+        rows: list[object] = []
+        monkeypatch.setattr(os, "fsync", lambda _descriptor: rows.append(state.verified.get("m/onnx/a.bin")))
+        assert is_right(cache)
+        assert rows == [None]
+        assert cache.known(WANTED)
+
+    def test_links_in_a_ring_are_this_machine_s_fault(self, cache: Cache, root: Path) -> None:
+        """And no traceback."""
+        root.mkdir()
+        (root / "m").symlink_to("n")
+        (root / "n").symlink_to("m")
+        with pytest.raises(StorageError, match="links lead in a ring"):
+            cache.lookup(WANTED)
+        with pytest.raises(StorageError):
+            cache.partial(WANTED, reserve_bytes=0, over=lambda: False)
 
     def test_a_right_file_is_hashed_once(self, cache: Cache, target: Path, state: State) -> None:
         put(target)
@@ -265,6 +287,34 @@ class TestCommit:
         assert target.is_dir()
 
 
+class TestFolders:
+    """A folder's own name lasts before what is in it is vouched for (P2)."""
+
+    def test_also_one_that_was_there(
+        self, cache: Cache, target: Path, monkeypatch: pytest.MonkeyPatch, root: Path
+    ) -> None:
+        """Who made it may have been killed before he synced it; each is synced once."""
+        target.parent.mkdir(parents=True)
+        synced: list[Path] = []
+        monkeypatch.setattr(durable, "sync_folder", synced.append)
+        for _ in range(2):
+            cache.partial(WANTED, reserve_bytes=0, over=lambda: False).close()
+        assert sorted(synced) == [root.parent, root, root / "m"]
+
+    def test_a_folder_that_may_not_be_read_is_left_at_that(
+        self, target: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One above ours, which others may pass through and not list."""
+        target.parent.mkdir(parents=True)
+
+        def refuse(*_: object) -> int:
+            raise PermissionError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", refuse)
+            durable.Folders(target.parents[2]).make(target.parent)
+
+
 class TestRoom:
     """Refused before the network, and a partial's bytes count as paid."""
 
@@ -390,7 +440,7 @@ class TestLock:
             assert not held
 
     def test_no_folder_for_locks(self, cache: Cache, tmp_path: Path) -> None:
-        (tmp_path / "state").mkdir()
+        (tmp_path / "state").mkdir(exist_ok=True)
         (tmp_path / "state" / "locks").write_text("a file in its place")
         with cache.lock(WANTED, timeout_s=1, waits=pytest.fail, over=lambda: False) as held:
             assert not held

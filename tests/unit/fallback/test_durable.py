@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from fallback import durable
+from fallback import durable, owner
 
 
 def test_the_new_text_with_rights_that_others_can_read_by(tmp_path: Path) -> None:
@@ -20,6 +22,26 @@ def test_the_new_text_with_rights_that_others_can_read_by(tmp_path: Path) -> Non
     os.umask(umask)
     assert path.stat().st_mode & 0o777 == 0o666 & ~umask
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_writer_that_was_killed_left_goes_with_the_next_one(tmp_path: Path) -> None:
+    """Not what one that lives is writing, nor anybody else's file."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    place, pid, started = owner.ourselves().split("-")
+    left = tmp_path / f".x.json.{place}-{dead.pid:x}-{started}-0000.tmp"
+    others = [
+        tmp_path / f".x.json.{place}-{pid}-{started}-0000.tmp",
+        tmp_path / f".x.json.0f0f0f-1-{started}-0000.tmp",
+        tmp_path / f".y.json.{place}-{dead.pid:x}-{started}-0000.tmp",
+        tmp_path / ".x.json.tmp",
+    ]
+    long_ago = tmp_path / f".x.json.0f0f0f-2-{started}-0000.tmp"
+    for path in (left, long_ago, *others):
+        path.write_text("half")
+    os.utime(long_ago, (1, 1))
+    durable.write_text(tmp_path / ".x.json", "new")
+    assert set(tmp_path.iterdir()) == {tmp_path / ".x.json", *others}
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])

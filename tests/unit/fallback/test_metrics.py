@@ -136,6 +136,11 @@ def test_what_is_no_end_is_not_recorded(state: State) -> None:
     assert told(state, *events) == []
 
 
+def test_no_source_answers_for_this_machine_s_disk(state: State) -> None:
+    """An attempt that ended on a full disk says nothing of whoever was sending."""
+    assert told(state, ended("storage")) == []
+
+
 def test_a_model_of_no_known_type_and_a_long_message(state: State) -> None:
     failed = FileFailed("other", "a", "x" * 5000, 1, 1.0)
     assert told(state, failed)[0]["modelType"] == "unknown"
