@@ -53,7 +53,7 @@ MODELS: dict[str, Any] = {
             "config.json": {"size": 2_243},
             "tokenizer.json": {"size": 480_466},
             "onnx/encoder_model.onnx": {"size": 900_000},
-            "onnx/decoder_model_merged.onnx": {"size": 2_400_000},
+            "onnx/decoder_model_merged.onnx": {"size": 1_600_000},
         },
     },
     "tts-models": {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import expect
@@ -69,7 +69,7 @@ def test_a_sync_with_failover_is_watched_to_its_end(server: Server, world: World
     keep(page, "syncing")
     expect(run_heading(page, RIGHT)).to_be_visible()
     expect(page.get_by_role("status")).to_have_text(f"Sync {RIGHT}")
-    expect(row(page, "Models", "tokenizer.model")).to_contain_text(re.compile(rf"IPFS · {third} · proven"))
+    expect(row(page, "Models", "tokenizer.model")).to_contain_text(re.compile(rf"IPFS · {third} · proven.\d"))
     expect(
         page.get_by_role("img", name=re.compile(r"^IPFS, hour by hour: \d+.% of \d+.attempts"))
     ).to_be_visible()
@@ -106,7 +106,7 @@ def test_a_reload_in_the_middle_shows_how_it_stands_and_cancel_keeps_it(
     page.reload()
     expect(run_heading(page, "Syncing")).to_be_visible()
     expect(row(page, "Models", "decoder_model_merged.onnx")).to_contain_text(
-        re.compile(r"\d+.% of 2\.4.MB.*left")
+        re.compile(r"\d+.% of 1\.6.MB.*left")
     )
     assert 0 < before <= share(page) < 100
     press(page, "Cancel")
@@ -141,3 +141,46 @@ def test_a_lost_connection_is_said_and_made_again(world: World, tmp_path: Path, 
         expect(run_heading(page, "The server was started again")).to_be_visible()
         press(page, "Retry")
         expect(run_heading(page, RIGHT)).to_be_visible()
+
+
+def test_two_runs_at_once_are_told_apart_and_cancelled_together(
+    server: Server, world: World, browse: Open
+) -> None:
+    world.add("*", Bandwidth(rate=100))
+    page = browse(server.url)
+    for model in ("whisper-base", "tts-models"):
+        server.sync(json={"models": [model]})
+        expect(run_heading(page, f"Syncing {model}")).to_be_visible()
+    assert page.get_by_role("progressbar", name="The whole run").count() == 2
+    press(page, "Cancel")
+    expect(run_heading(page, KEPT)).to_be_visible()
+    assert {run["status"] for run in server.get("api/models/sync")["runs"]} <= {"stopping", "paused"}
+
+
+COMMIT, NEWER = "1" * 40, "2" * 40
+VERSIONS: dict[str, tuple[dict[str, Any], str]] = {
+    "first": ({"state": "current", "pinned": COMMIT}, "Current.*commit 11111111"),
+    "second": (
+        {"state": "newer", "pinned": COMMIT, "commit": NEWER, "differing": ["a"]},
+        "Newer version.*commit 22222222, 1.file differs; fallback upgrade second fetches it",
+    ),
+    "third": (
+        {"state": "unknown", "since": "2026-01-31T10:00:30+00:00", "problem": "no answer", "stale": True},
+        r"Unknown since 31 Jan, \d\d:\d0, stale.*no answer",
+    ),
+    "fourth": ({"state": "unknown", "since": None}, "Version never asked for"),
+    "fifth": ({"state": "unpinned", "branch": "main"}, "Unpinned.*follows main"),
+    "sixth": ({"state": "untracked"}, "Untracked.*no repository"),
+}
+
+
+def test_each_model_s_version_is_said(server: Server, browse: Open) -> None:
+    """What the server answers is not asked for here; tests/flow/test_versions.py is about that."""
+    page = browse(server.url)
+    models = [{"name": name, "version": version, "files": []} for name, (version, _) in VERSIONS.items()]
+    page.route("**/api/models", lambda route: route.fulfill(json={"models_dir": "/m", "models": models}))
+    page.reload()
+    for name, (_, said) in VERSIONS.items():
+        model = page.get_by_role("listitem").filter(has=page.get_by_role("heading", name=name))
+        expect(model).to_contain_text(re.compile(said))
+    keep(page, "versions")
