@@ -23,7 +23,10 @@ NODE := tests/clients/node/node_modules/.ready
 $(NODE): tests/clients/node/package-lock.json
 	if command -v npm; then cd $(<D) && npm ci --ignore-scripts --no-audit --no-fund && touch ../../../$@; fi
 
-.PHONY: help e2e test conformance clients faults faults-table nightly lint fix check bench clean
+# Who takes part in the matrix, in the order of its columns.
+CLIENTS := engine.py shell pooch_loop.py curl.py wget.py aria2c.py parfive_queue.py pypdl_tasks.py hub_download.py requests_loop.py original.mjs
+
+.PHONY: help e2e test conformance matrix clients faults faults-table nightly lint fix check bench clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +40,12 @@ test: $(READY) ## unit and flow tests, with branch coverage
 conformance: $(READY) ## the conformance suite against CLIENT="…", or this engine
 	$(BIN)/python -m tests.conformance $(if $(CLIENT),--client "$(CLIENT)") --dump out/conformance/failures --report out/conformance
 
+matrix: $(READY) ## the conformance suite against every client in tests/conformance/clients: one page of all (an hour)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[peers]'
+	for client in $(CLIENTS); do PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.conformance \
+	  --client tests/conformance/clients/$$client --report out/matrix/$$client || failed=1; done; \
+	$(BIN)/python -m tests.conformance merge $(addprefix out/matrix/,$(CLIENTS)) --into out/matrix && [ -z "$$failed" ]
+
 clients: $(READY) $(OLD_HUB) $(NODE) ## other people's programs against the fakes: huggingface_hub, curl, wget, aria2c, pooch, npm's IPFS
 	$(BIN)/python -m pytest tests/clients
 
@@ -47,7 +56,8 @@ faults-table: faults ## the same, and into the README
 	$(BIN)/python -m tests.flow.faults_table
 
 nightly: $(READY) ## what takes minutes or gigabytes; hostile input in bulk; an hour's soak (FALLBACK_SOAK_S, FALLBACK_SOAK_SEED)
-	$(BIN)/python -m pytest -s -m nightly
+	$(BIN)/python -m pytest -s -m "nightly and not bites"
+	$(BIN)/python -m pytest -q -m bites --numprocesses 4 --dist worksteal
 	FALLBACK_FUZZ=50 $(BIN)/python -m pytest -q --timeout 3600 tests/hostile
 	FALLBACK_SOAK_S=$${FALLBACK_SOAK_S:-3600} $(BIN)/python -m pytest -s -m soak
 

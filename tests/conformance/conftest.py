@@ -8,6 +8,7 @@ Run with the whole test suite (`pytest`), only the cases marked smoke take part.
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 ENGINE = (sys.executable, str(HERE / "clients" / "engine.py"))
 KEY = "conformance"
+SOMETIMES = "sometimes "
+"""How the reason of a failure begins that chance decides: that one is not strict."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,6 +47,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Marks, and a place for results."""
     config.addinivalue_line("markers", "smoke: a small part of the conformance suite, in every run")
     config.addinivalue_line("markers", "timeout(seconds): of pytest-timeout, where that is installed")
+    # Begun in the background, a shell has us ignore Ctrl-C, and a client would inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def command_of(config: pytest.Config) -> Sequence[str]:
@@ -68,7 +74,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ours = {item: case for item in items if isinstance(case := _case_of(item), Case)}
     for item, case in ours.items():
         if case.id in expected:
-            item.add_marker(pytest.mark.xfail(reason=expected[case.id], strict=True))
+            reason = expected[case.id]
+            item.add_marker(pytest.mark.xfail(reason=reason, strict=not reason.startswith(SOMETIMES)))
     if not is_asked_for(config):
         left = [item for item in ours if item.get_closest_marker("smoke") is None]
         if left:

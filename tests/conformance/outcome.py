@@ -91,7 +91,7 @@ class Told:
     @staticmethod
     def result(report: pytest.TestReport, told: dict[str, Any]) -> str:
         """The result, when pytest has seen the client's expected failures."""
-        if hasattr(report, "wasxfail"):
+        if hasattr(report, "wasxfail") and report.skipped:  # one that passes, and may, is a pass
             return "xfail"
         if report.failed:
             return "xpass" if told["found"] == "pass" else "fail"
@@ -112,19 +112,22 @@ def client_name(command: Sequence[str]) -> str:
 
 
 def expected_failures(command: Sequence[str]) -> dict[str, str]:
-    """Case ids with their reasons, from the file `<client>.xfails` beside the client; ValueError if a line is no such."""
+    """Case ids with their reasons, from the file `<client>.xfails` beside the client; UsageError if a line is no such."""
     path = Path(f"{_file_of(command)}.xfails")
-    if not path.is_file():
-        return {}
-    expected = {}
+    return reasons_in(path) if path.is_file() else {}
+
+
+def reasons_in(path: Path) -> dict[str, str]:
+    """Case ids with their reasons, a line each; UsageError if a line is no such."""
+    reasons = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
         name, _, reason = line.partition(":")
         if not reason.strip():
             raise pytest.UsageError(f"{path}, line {number}: a line is a case's id, a colon and the reason")
-        expected[name.strip()] = reason.strip()
-    return expected
+        reasons[name.strip()] = reason.strip()
+    return reasons
 
 
 def _file_of(command: Sequence[str]) -> str:

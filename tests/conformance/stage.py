@@ -167,7 +167,9 @@ class Stage:
         before = [part.replace("{output}", str(output)) for name in names for part in wrapped(name)]
         command = [*before, *self.command, verb, "--job", str(output / "job.json")]
         paths = {file["path"]: Path(job["folder"], file["path"]) for file in job["files"] if watched}
-        allowed = {paths[file["path"]]: {file["sha256"], *also} for file in job["files"] if watched}
+        allowed: dict[Path, set[str]] = {path: {*also} for path in paths.values()}
+        for file in job["files"] if watched else ():
+            allowed[paths[file["path"]]].add(file["sha256"])
         run.before = {name: state(path) for name, path in paths.items()}
         seq = len(self.world.journal.entries())
         with (

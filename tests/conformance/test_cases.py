@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from . import checks, checks_disk, scripts, verdict
 from .case import all_cases
 from .conftest import KEY, command_of
 from .dump import keep
 from .outcome import Told
+from .play import play
 from .stage import Stage, UnsupportedError
 from .system import UnavailableError
 
@@ -51,15 +51,3 @@ def test_case(case: Case, request: pytest.FixtureRequest) -> None:
         if stage.problems:
             keep(stage, request.config.getoption("--dump", None))
     told.judge()
-
-
-def play(stage: Stage) -> None:
-    """The case's script, or its one run and what it expects of it."""
-    case = stage.case
-    if case.script is not None:
-        scripts.ALL[case.script](stage)
-        return
-    run = stage.run()
-    stage.problems += verdict.of_case(run, case)
-    for name in case.expect.checks:
-        stage.problems += (checks.ALL | checks_disk.ALL)[name](run)

@@ -120,6 +120,7 @@ def settings_of(job: dict[str, Any], manifest: Path) -> dict[str, str]:
         "ca_bundle": job["ca_bundle"],
         "connect_timeout_s": job["connect_timeout_s"],
         "timeout_s": job["timeout_s"],
+        "patience_s": job["patience_s"],
         "min_rate_bytes_s": job["min_rate_bytes_s"],
         "gateway_attempts": job["attempts"],
         "hub_attempts": job["attempts"],
