@@ -138,14 +138,14 @@ class Broadcast:
         """Whether the run is over."""
         return self._run.done
 
-    def since(self, mark: int) -> list[tuple[int, dict[str, Any]]]:
+    def since(self, mark: int, most: int | None = None) -> list[tuple[int, dict[str, Any]]]:
         """What changed after `mark`: for each such file, in the order they changed, its mark and its message,
-        then the run's.
+        then the run's. `most`: so many files at most, those that changed first.
         """
         with self._lock:
             changed = [(file.mark, name, file) for name, file in self._files.items() if file.mark > mark]
             changed.sort(key=lambda each: each[0])
-            messages = [(at, self._of_file(name, file)) for at, name, file in changed]
+            messages = [(at, self._of_file(name, file)) for at, name, file in changed[:most]]
             is_new = messages or self._run.mark > mark
             return [*messages, (self._run.mark, self._of_run())] if is_new else []
 

@@ -17,7 +17,6 @@ import contextlib
 import itertools
 import json
 import time
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from starlette.websockets import WebSocketDisconnect
@@ -45,7 +44,7 @@ ALSO = 256
 """The most messages that ride along; the rest has frames of its own."""
 
 REMEMBERED = 32
-"""Runs whose ends a client may still have to be told of."""
+"""Runs that are over, of whose ends a client may still have to be told."""
 
 SAID = 16
 """Messages a client may say: none is needed."""
@@ -71,7 +70,7 @@ class Feed:
     def __init__(self, loop: asyncio.AbstractEventLoop, *, limit: int) -> None:
         self._loop, self._limit = loop, limit
         self._marks = itertools.count(1)
-        self._runs: deque[Broadcast] = deque(maxlen=REMEMBERED)
+        self._runs: tuple[Broadcast, ...] = ()
         self._woken = self._turn = False
         self._changed = asyncio.Event()
         self._closing = asyncio.Event()
@@ -79,7 +78,7 @@ class Feed:
         self._serving: set[asyncio.Task[Any]] = set()
 
     def run(self, run_id: str, models: Iterable[Model]) -> Broadcast:
-        """A new run to tell of; from any thread."""
+        """A new run to tell of; from any thread, but one at a time."""
         models = tuple(models)
         told = Broadcast(
             run_id,
@@ -88,7 +87,9 @@ class Feed:
             now=lambda: time.time_ns() // 1_000_000,
             mark=self.mark,
         )
-        self._runs.append(told)
+        over = [each for each in self._runs if each.is_done]
+        forgotten = over[: max(0, len(over) - REMEMBERED + 1)]
+        self._runs = (*(each for each in self._runs if each not in forgotten), told)
         self.mark()
         return told
 
@@ -178,13 +179,13 @@ class Feed:
 
     def _since(self, seen: int) -> tuple[int, list[dict[str, Any]]]:
         """What a frame takes of what changed after `seen`, and up to which mark that is everything."""
-        runs = tuple(self._runs)
+        runs = self._runs
         if seen == 0:
             runs = tuple(run for run in runs if not run.is_done) or runs[-1:]
         upto = next(self._marks)  # before the runs are looked at: what changes meanwhile is told again
         changed: list[tuple[int, dict[str, Any]]] = []
         for run in runs:
-            messages = run.since(seen)
+            messages = run.since(seen, ALSO + 1)  # one more than a frame takes: so it is known that there are
             if seen and len(messages) > 1 and messages[-1][1]["done"]:  # a run's end comes after its files'
                 upto = min(upto, messages.pop()[0] - 1)
             changed += messages

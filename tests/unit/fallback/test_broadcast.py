@@ -212,3 +212,9 @@ def test_the_schema_refuses_what_is_no_message() -> None:
             VALIDATOR.validate(good | wrong)
     with pytest.raises(jsonschema.ValidationError):
         VALIDATOR.validate({key: value for key, value in good.items() if key != "timestamp"})
+
+
+def test_so_many_files_at_most_are_told_and_the_run_always() -> None:
+    told = Told(STARTED, *(events.CacheHit("whisper-base", f"f{number}", 1) for number in range(5)))
+    assert [each.get("file") for _, each in told.cast.since(0, 2)] == ["f0", "f1", None]
+    assert len(told.cast.since(0)) == 6

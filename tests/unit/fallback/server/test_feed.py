@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fallback import events
 from fallback.manifest import File, Model
 from fallback.server import feed as feeds
-from fallback.server.feed import ALSO, Feed
+from fallback.server.feed import ALSO, REMEMBERED, Feed
 from tests.flow.messages import VALIDATOR
 from tests.flow.serving import flat
 
@@ -123,6 +123,42 @@ def test_a_frame_takes_so_many_and_the_next_one_the_rest() -> None:
         assert {each["file"] for each in flat(frames) if "file" in each} == {
             file.path for file in MODEL.files
         }
+
+    in_loop(test())
+
+
+def test_a_run_that_ended_with_more_files_than_a_frame_takes_is_told_whole() -> None:
+    async def test() -> None:
+        feed, client = made()
+        told = begun(feed)
+        await client.news()
+        for number in range(COUNT):
+            told(hit(number))
+        told(ENDED)
+        frames = []
+        while (frame := await client.news()) is not None:
+            frames.append(frame)
+        assert [frame["done"] and "file" not in frame for frame in frames] == [False, False, True]
+        assert {each["file"] for each in flat(frames) if "file" in each} == {
+            file.path for file in MODEL.files
+        }
+
+    in_loop(test())
+
+
+def test_a_run_under_way_is_told_of_however_many_others_end_meanwhile() -> None:
+    async def test() -> None:
+        feed, client = made()
+        long = begun(feed, "long")
+        await client.news()
+        for number in range(REMEMBERED + 5):
+            begun(feed, f"short {number}")(ENDED)
+        long(ENDED)
+        while (frame := await client.news()) is not None and frame["runId"] != "long":
+            pass
+        assert frame is not None, "its end was never told"
+        assert frame["status"] == "completed"
+        assert len(feed._runs) == REMEMBERED + 1
 
     in_loop(test())
 
