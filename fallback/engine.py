@@ -75,6 +75,9 @@ def sync(
     Threads that ask for the same models at the same time share one run: each gets its outcome, an error
     too, and each one's observer hears it. A run that failed is over: the next call starts afresh.
 
+    An upgrade that was killed while it switched is not finished by this: what it had set aside is fetched
+    again. The commands and the server call `finish_upgrades` first.
+
     Args:
         manifest: what should be there; None for the one in force (`load_manifest`).
         models: names of models in it; none means all.

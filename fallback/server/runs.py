@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fallback.engine import load_manifest, sync
 from fallback.errors import FallbackError, StoppedError, StorageError
-from fallback.events import RunEnded
+from fallback.events import RunEnded, Warned
+from fallback.report import warn
+from fallback.switch import finish_upgrades
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,13 +145,11 @@ class Runs:
         for old in over[: max(0, len(over) - REMEMBERED + 1)]:
             del self._runs[old]
         self._runs[run_id] = run
-        run.thread = threading.Thread(
-            target=self._work, args=(run, manifest), name=f"run-{run_id}", daemon=True
-        )
+        run.thread = threading.Thread(target=self._work, args=(run,), name=f"run-{run_id}", daemon=True)
         run.thread.start()
         return run
 
-    def _work(self, run: SyncRun, manifest: Manifest) -> None:
+    def _work(self, run: SyncRun) -> None:
         last: list[RunEnded] = []
 
         def tell(event: Event) -> None:
@@ -160,7 +160,7 @@ class Runs:
                 run.told(event)
             self._observer(event)
 
-        status, error = self._outcome(run, manifest, tell)
+        status, error = self._outcome(run, tell)
         with self._lock:
             run.status, run.error, run.ended_at = status, error, time.time()
         if last and status != "error":
@@ -168,10 +168,10 @@ class Runs:
         else:
             run.told.fail(error or "", last[-1] if last else None)
 
-    def _outcome(self, run: SyncRun, manifest: Manifest, tell: Observer) -> tuple[Status, str | None]:
+    def _outcome(self, run: SyncRun, tell: Observer) -> tuple[Status, str | None]:
         try:
+            finish_upgrades(self._settings, _say)  # which may put another manifest in force
             summary = sync(
-                manifest,
                 models=run.models,
                 settings=self._settings,
                 observer=tell,
@@ -192,6 +192,11 @@ class Runs:
         if summary.ok:
             return "completed", None
         return "error", summary.failures[0].error
+
+
+def _say(event: Event) -> None:
+    if isinstance(event, Warned):
+        warn(event.message)
 
 
 def _iso(seconds: float) -> str:

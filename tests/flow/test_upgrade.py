@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -33,6 +35,8 @@ from fallback import (
 )
 from fallback.events import FileCompleted
 from fallback.names import UPGRADES
+from fallback.server.feed import Feed
+from fallback.server.runs import Runs
 from fallback.state import State
 
 if TYPE_CHECKING:
@@ -243,16 +247,21 @@ def environment(world: World, settings: Settings) -> dict[str, str]:
     return inherited | world.environment() | own | {"HOME": str(settings.models_dir.parent)}
 
 
+def killed(world: World, settings: Settings, step: int) -> None:
+    """An upgrade is, at that rename."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(step)], env=environment(world, settings), timeout=30, check=False
+    )
+    assert done.returncode == 9
+
+
 @pytest.mark.parametrize("step", range(8))
 def test_a_process_killed_half_way_is_finished_by_the_next_one_without_a_request(
     world: World, settings: Settings, step: int
 ) -> None:
     """At each of the renames: before the first the old version stays, after it the new one is made whole from what waits."""
     pushed, old = world.push("org/tiny", CHANGES), promised(settings)
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(step)], env=environment(world, settings), timeout=30, check=False
-    )
-    assert done.returncode == 9
+    killed(world, settings, step)
     kept = {path: digest for path, digest in here(settings).items() if not path.endswith(".bak")}
     assert kept.items() <= promised(settings).items(), "P1"
     world.journal.clear()
@@ -265,6 +274,26 @@ def test_a_process_killed_half_way_is_finished_by_the_next_one_without_a_request
     assert not world.journal.entries()
     assert apply_upgrade(find_upgrade("tiny", settings=settings), settings=settings).ok
     assert promised(settings).items() <= here(settings).items()
+
+
+def test_a_run_of_a_server_that_had_begun_before_finishes_it_first(
+    world: World, settings: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Killed with the old files set aside and the old entry in force: neither version is fetched."""
+    pushed, old = world.push("org/tiny", CHANGES), promised(settings)
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        runs = Runs(settings, Feed(loop, limit=1), lambda _event: None)
+        killed(world, settings, 4)
+        assert promised(settings) == old
+        world.journal.clear()
+        run, _ = runs.start("sync")
+        assert run.thread is not None
+        run.thread.join(30)
+    assert (run.status, run.error) == ("completed", None)
+    assert not world.journal.entries()
+    assert promised(settings) == new_files(pushed)
+    assert promised(settings).items() <= here(settings).items()
+    assert "is finished now" in capfd.readouterr().err
 
 
 def test_a_source_that_sends_wrong_bytes_changes_nothing(world: World, settings: Settings) -> None:
