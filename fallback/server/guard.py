@@ -171,6 +171,9 @@ class Guard:
             await self._app(scope, receive, sending)
         except Refusal as refusal:
             await sending.refuse(refusal)
+        except asyncio.CancelledError:  # the server ends and waits for this no longer
+            await sending.refuse(Refusal(503, "the server is stopping"))
+            raise
         except Exception:  # noqa: BLE001 - the client gets no traceback; whoever runs this does
             traceback.print_exc(file=sys.stderr)
             await sending.refuse(Refusal(500, "a mistake of this program"))

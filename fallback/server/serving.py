@@ -74,7 +74,7 @@ async def _serve(
         ws_per_message_deflate=False,  # costs more than loopback does
         lifespan="off",
         log_config=None,
-        log_level="error",  # what a client does wrong is its own to know
+        log_level="critical",  # what a client does wrong is its own to know; a mistake of ours is told by `guard`
         access_log=False,
         proxy_headers=False,
         server_header=False,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -216,6 +218,20 @@ def test_a_server_that_waits_for_a_silent_source_ends_as_soon(world: World, tmp_
         began = time.monotonic()
         assert server.end(signal.SIGINT) == (0, "")
         print(f"\nSIGINT while a source is silent: {time.monotonic() - began:.2f} s")
+
+
+def test_a_server_that_waits_for_a_body_ends_as_soon_and_says_so(world: World, tmp_path: Path) -> None:
+    """What will not come is answered, and is no mistake of ours to be told on stderr."""
+    with Server(world, tmp_path) as server:
+        address = urlsplit(server.url)
+        with socket.create_connection((address.hostname, address.port), timeout=20) as client:
+            head = f"POST /gm/api/models/sync HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: 9\r\n\r\n"
+            client.sendall(head.encode())
+            server.get("healthz")
+            assert server.end() == (0, "")
+            answer = client.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"the server is stopping" in answer
 
 
 @pytest.mark.parametrize(

@@ -287,3 +287,24 @@ def test_a_mistake_of_ours_leaves_as_json_or_not_at_all(
     )
     assert "secret detail" not in str(sent)
     assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_one_that_the_end_of_the_server_cuts_off_is_told() -> None:
+    sent: list[dict[str, Any]] = []
+
+    async def never() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(dict(message))
+
+    async def test() -> None:
+        task = asyncio.ensure_future(Guard(echo, LOCAL)(scope(OURS), never, send))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(test())
+    assert [message.get("status") for message in sent] == [503, None]
