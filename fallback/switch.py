@@ -6,7 +6,8 @@ while the old one stays in force. Only when all of it is there:
 1. what is about to be done is written down beside the files;
 2. the old files that make room are renamed to `.bak`;
 3. the model's entry in `.manifests.json` becomes the new one;
-4. the waiting files get their final names, and their rows go with them.
+4. the waiting files get their final names, and their rows go with them;
+5. what was known of the model's version is about the new one.
 
 So a final name is absent or exactly right by the manifest in force, at every instant (P1). Whatever fails is
 undone in reverse, and the old version is in force again. A process that is killed in between leaves what
@@ -20,7 +21,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fallback import durable, locks
@@ -33,6 +34,7 @@ from fallback.manifest import Manifest
 from fallback.merge import add_to_manifest
 from fallback.names import UPGRADES
 from fallback.state import State
+from fallback.version import pin
 from fallback.wanted import Wanted
 
 if TYPE_CHECKING:
@@ -158,6 +160,7 @@ class _Switch:
             for file in arriving:
                 self._place(file, undo)
             undo.pop_all()
+        self._know()
         return tuple(kept)
 
     def _target(self, file: File) -> Path:
@@ -216,6 +219,14 @@ class _Switch:
         # A rename moves ctime and nothing else of what the row saw.
         if row is not None and (row := row._replace(ctime_ns=about.st_ctime_ns)).matches(about, row.sha256):
             verified.put(self.cache.key(Wanted(self.new, file)), row)
+
+    def _know(self) -> None:
+        """The branch stood there when it was asked for the upgrade: what was asked before says less."""
+        known, ref = self.state.versions.get(self.new.name), self.new.huggingface
+        if known is not None and ref is not None:
+            at = known.asked_at if known.known_at is None else known.known_at
+            now = replace(known, found=pin(ref), pinned=pin(ref), known_at=at)
+            self.state.versions.put(self.new.name, replace(now, differing=(), unknown_since=None, problem=""))
 
 
 def contents(model: Model) -> dict[str, str | None]:

@@ -152,6 +152,17 @@ def test_it_is_current_then_without_another_question(world: World, settings: Set
     assert not find_upgrade("tiny", settings=settings).is_needed
 
 
+def test_what_was_asked_before_there_was_a_newer_version_is_not_held_against_it(
+    world: World, settings: Settings
+) -> None:
+    """The commit that was left is not called newer, the same day."""
+    assert check_versions(["tiny"], settings=settings)[0].state == "current"
+    pushed = world.push("org/tiny", CHANGES)
+    apply_upgrade(find_upgrade("tiny", settings=settings), settings=settings)
+    version = known_versions(settings, pytest.fail, ["tiny"])[0]
+    assert (str(version), version.found) == ("current", pushed.commit)
+
+
 def test_at_every_instant_a_name_is_absent_or_right_by_the_manifest_in_force(
     world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
