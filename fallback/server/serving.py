@@ -15,6 +15,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import uvicorn
+from anyio.to_thread import current_default_thread_limiter
 
 from fallback import report
 from fallback.errors import SettingsError
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from fallback.settings import Settings
 
 PATIENCE_S = 5.0
+THREADS = 4
+"""Questions to the disk at a time. One under way cannot be interrupted, and the process ends after it."""
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 MESSAGE_BYTES = 4096
 """The largest message of a WebSocket client: nothing needs to be said."""
@@ -55,6 +59,7 @@ def serve(settings: Settings, started: Callable[[str], None]) -> None:
 async def _serve(
     settings: Settings, listening: socket.socket, started: Callable[[str], None], *, local: bool
 ) -> None:
+    few_threads()
     feed = Feed(asyncio.get_running_loop(), limit=settings.serve_clients)
     prometheus = Prometheus(lambda: report.sources(settings), lambda: feed.clients)
     runs = Runs(settings, feed, prometheus)
@@ -85,6 +90,11 @@ async def _serve(
     host, port = listening.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     await server.listen(listening, lambda: started(f"http://{shown}:{port}{prefix}/"))
+
+
+def few_threads() -> None:
+    """Let `THREADS` of this loop's questions at the disk; the others wait where they can be let go."""
+    current_default_thread_limiter().total_tokens = THREADS
 
 
 class _Server(uvicorn.Server):
