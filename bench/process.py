@@ -87,9 +87,9 @@ def _kill_once(until: Callable[[], bool], process: subprocess.Popen[bytes]) -> N
 
 
 def _environment() -> dict[str, str]:
-    """No setting of the user's, and no proxy: all is on loopback."""
+    """No setting of the user's, and no proxy, for all is on loopback; and Python compiles a module once, as it does for users."""
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("FALLBACK_", "HF_")) and not name.lower().endswith("_proxy")
+        if not name.startswith(("FALLBACK_", "HF_", "PYTHON")) and not name.lower().endswith("_proxy")
     }
