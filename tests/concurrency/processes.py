@@ -35,10 +35,12 @@ DONE_S = 120.0
 
 def environment(world: World, models_dir: Path, **settings: str) -> dict[str, str]:
     """Everything a process is told; it has no other source than the world."""
+    # Nobody is silent here: on a busy machine, too, no body is asked for twice because its first byte took long.
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
     told = {
         "MODELS_DIR": str(models_dir),
-        "TIMEOUT_S": "5",
+        "TIMEOUT_S": "20",
+        "PATIENCE_S": "20",
         "BACKOFF_S": "0.05",
         "MAX_WAIT_S": "1",
         "RESERVE_BYTES": "0",

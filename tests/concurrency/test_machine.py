@@ -226,7 +226,7 @@ def run(count: int, steps: int) -> None:
     print(dict(DONE))
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)  # each wait for a stopped holder of a lock is as long as its timeout
 def test_processes_on_one_folder() -> None:
     run(3, 7)
 

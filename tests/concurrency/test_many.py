@@ -30,7 +30,7 @@ def twenty(tmp_path: Path, locks: Locks) -> dict[str, int]:
             tmp_path / "models" / model.target(file): {file.sha256 or ""} for model, file in manifest.files()
         }
         assert len(allowed) == 13
-        told = environment(world, tmp_path / "models", MANIFEST=str(path), TIMEOUT_S="20")
+        told = environment(world, tmp_path / "models", MANIFEST=str(path), LOCK_TIMEOUT_S="100")
         watched = Watched(allowed)
         with watched.during():
             running = [Process(["sync", "--quiet"], told, locks) for _ in range(PROCESSES)]

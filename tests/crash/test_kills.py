@@ -40,7 +40,7 @@ def test_fifty_kills() -> None:
 @pytest.mark.nightly
 @pytest.mark.timeout(3600)
 def test_a_thousand_kills() -> None:
-    """Every syscall that changes the disk, in every scenario, and 250 moments."""
+    """In every scenario: at syscalls, none twice before each had its turn, and at about 250 moments."""
     survive(1000, workers=3)
 
 

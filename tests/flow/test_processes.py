@@ -38,7 +38,9 @@ def _start(world: World, settings: Settings, tmp_path: Path) -> Callable[[], sub
     command += ["--models-dir", str(settings.models_dir), "--hf-endpoint", world.hub]
     for gateway in world.gateways:
         command += ["--gateway", gateway]
-    environment = {**os.environ, "FALLBACK_TIMEOUT_S": "20", "FALLBACK_RESERVE_BYTES": "0"}
+    # A first byte that is late asks for no second body.
+    told = {"TIMEOUT_S": "20", "PATIENCE_S": "20", "RESERVE_BYTES": "0"}
+    environment = os.environ | {f"FALLBACK_{name}": value for name, value in told.items()}
 
     def start() -> subprocess.Popen[str]:
         return subprocess.Popen(

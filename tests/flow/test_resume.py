@@ -123,7 +123,9 @@ def command(world: World, settings: Settings, tmp_path: Path) -> tuple[list[str]
     given += ["--models-dir", str(settings.models_dir), "--hf-endpoint", settings.hf_endpoint]
     for gateway in settings.gateways:
         given += ["--gateway", gateway]
-    return given, {**os.environ, "FALLBACK_TIMEOUT_S": "20", "FALLBACK_RESERVE_BYTES": "0"}
+    # A first byte that is late asks for no second body.
+    told = {"TIMEOUT_S": "20", "PATIENCE_S": "20", "RESERVE_BYTES": "0"}
+    return given, os.environ | {f"FALLBACK_{name}": value for name, value in told.items()}
 
 
 def test_after_sigkill_the_next_run_goes_on(

@@ -90,5 +90,5 @@ def test_a_million_records(tmp_path: Path) -> None:
     assert records == report.metrics_report(settings, "records")["metrics"]
     with State(settings.state_path, pytest.fail) as state:
         [(left, oldest)] = state.db.execute("SELECT count(*), min(timestamp) FROM attempts")
-    assert 0 <= oldest - (now - settings.metrics_retention_h * 3600) < 60
+    assert 0 <= oldest - (now - settings.metrics_retention_h * 3600) < 600
     assert abs(left - MANY // 2) < MANY // 100
