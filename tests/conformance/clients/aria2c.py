@@ -57,7 +57,7 @@ def command(job: dict[str, Any], file: dict[str, Any], part: Path, left: float) 
         "--timeout": max(1, round(job["timeout_s"])),
         "--lowest-speed-limit": max(1, round(job["min_rate_bytes_s"])),
         "--max-tries": job["attempts"],
-        "--max-file-not-found": 1,
+        "--auto-save-interval": 1,
         "--retry-wait": max(1, round(job["backoff_s"])),
         "--stop": max(1, int(left)),
         "--always-resume": "false",

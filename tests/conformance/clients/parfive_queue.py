@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+BEGAN = time.monotonic()
 try:
     import aiohttp
     from parfive import Downloader, SessionConfig
@@ -37,7 +38,7 @@ def main() -> int:
     job = json.loads(options.job.read_text())
     if options.verb != "fetch" or job["needs"]:
         return 2
-    ends_at = time.monotonic() + job["deadline_s"] - 0.5
+    ends_at = BEGAN + job["deadline_s"] - 0.5
     missing = [file for file in job["files"] if not is_there(job, file)]
     for number in itertools.count():
         queued = [file for file in missing if number < len(file["urls"])]
