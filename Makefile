@@ -34,8 +34,8 @@ help: ## this list
 e2e: $(READY) ## the main job, offline: 13 files, 492 MB, through healthy and failing sources
 	$(BIN)/python -m tests.e2e
 
-test: $(READY) ## unit and flow tests, with branch coverage
-	$(BIN)/python -m pytest --cov --cov-report=term --numprocesses 3 --dist worksteal
+test: $(READY) ## unit and flow tests, with branch coverage; other people's programs are `make clients`
+	$(BIN)/python -m pytest --ignore tests/clients --cov --cov-report=term --numprocesses 3 --dist worksteal
 
 conformance: $(READY) ## the conformance suite against CLIENT="…", or this engine
 	$(BIN)/python -m tests.conformance $(if $(CLIENT),--client "$(CLIENT)") --dump out/conformance/failures --report out/conformance
