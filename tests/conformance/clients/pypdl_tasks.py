@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""pypdl as a client under test: all files as its tasks, four at once, the other URLs as mirrors, segments of its own.
+"""pypdl as a client under test: all files as its tasks, four at once, the other URLs as mirrors.
 
 pypdl knows mirrors, retries and digests, which last it computes and lets the caller compare: a file is renamed from a name
 beside it (`.part`) once `validate_hash` agrees, for pypdl itself writes under the name it is given. A file that is there
-with the right size is skipped. It knows no rate and no deadline. Features (`needs`) it has none of. Needs the extra
-`peers`.
+with the right size is skipped. It is told to use one request a file (`multisegment=False`), because the protocol counts
+requests; for speed one would let it use five, as `bench` does. It knows no rate and no deadline. Features (`needs`) it has
+none of. Needs the extra `peers`.
 """
 
 from __future__ import annotations
@@ -38,11 +39,14 @@ def main() -> int:
     tasks = []
     for part, file in missing.items():
         Path(part).parent.mkdir(parents=True, exist_ok=True)
-        tasks.append({"url": file["urls"][0], "mirrors": file["urls"][1:], "file_path": part})
+        # Its tries are those of a file, over all mirrors.
+        retries = len(file["urls"]) + job["attempts"] - 2
+        first, *others = file["urls"]
+        tasks.append({"url": first, "mirrors": others, "file_path": part, "retries": retries})
     patience = aiohttp.ClientTimeout(connect=job["connect_timeout_s"], sock_read=job["timeout_s"])
     results = Pypdl(max_concurrent=AT_ONCE).start(
         tasks=tasks,
-        retries=job["attempts"] - 1,
+        multisegment=False,
         hash_algorithms="sha256",
         timeout=patience,
         display=False,
