@@ -1,25 +1,18 @@
-"""What came back of one request: its head, and its body in pieces that follow the rate.
+"""What comes back when a source is asked: a head, and a body in pieces. How it comes is others' to know.
 
-Exclusions: nothing is sent (`transport`), and no byte is judged (`judging`, `verify`).
+An `Answer` is of HTTP (`http_answer`) or of a stream that is none (`streams`); who proves its bytes sees no
+difference. Exclusions: nothing is asked or read here, and no byte is judged (`judging`, `verify`).
 """
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Self
-
-from fallback.foreign import FOREIGN, killed, translate
-from fallback.outcome import Failed
-from fallback.watchdog import WATCHDOG
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-    import requests
-
     from fallback.exchange import Head
-    from fallback.watchdog import Watch
 
 PIECE = 1 << 20
 """The largest piece, and so the one buffer of P3."""
@@ -30,26 +23,21 @@ LEAST = 4 << 10
 SLOW_BYTES_S = 256 << 10
 """Below this rate a read takes what has come instead of waiting for a full piece."""
 
-FRAMING, FRAMING_SLACK = 16, 1 << 20
-"""What a body may cost on the wire: so many bytes for each of its own, and so many besides.
-
-A chunk of one byte costs six. Chunk extensions and trailers may be of any length, and a server could
-send nothing else for ever, at full speed (P3).
-"""
-
 EXCERPT = 1024
 DRAIN = 64 << 10
 """A redirect's body up to this size is read, so that its connection can serve the next request."""
 
 
-class Answer:
-    """A response whose head has come, from `peer`'s address; its body is read once, by one thread."""
+class Answer(Protocol):
+    """A head that has come, and its body, which is read once, by one thread."""
 
-    def __init__(self, head: Head, response: requests.Response, watch: Watch) -> None:
-        self.head, self.peer = head, watch.peer
-        self._response = response
-        self._watch = watch
-        self._begun: bytes | None = None
+    @property
+    def head(self) -> Head:
+        """What was said before the body."""
+
+    @property
+    def peer(self) -> str:
+        """The address at the other end; "" if there is none, or only a proxy knows it."""
 
     def begin(self) -> None:
         """Wait for the first of the body; it stays for `pieces` to give.
@@ -57,7 +45,6 @@ class Answer:
         Raises:
             Failed: as `pieces`.
         """
-        self._begun = next(self._read(DRAIN), b"")
 
     def pieces(self, limit: int) -> Iterator[bytes]:
         """The body, at most `limit` bytes of it, in pieces that take about a quarter second each.
@@ -65,61 +52,23 @@ class Answer:
         Raises:
             Failed: Interrupted or Malformed; what was yielded before is what had come.
         """
-        begun, self._begun = self._begun, None
-        if begun is None:
-            yield from self._read(limit)
-        elif begun[:limit]:
-            yield begun[:limit]
-            yield from self._read(limit, len(begun))
-
-    def _read(self, limit: int, come: int = 0) -> Iterator[bytes]:
-        """The body up to its byte `limit`, of which `come` bytes have been read."""
-        raw, watch = self._response.raw, self._watch
-        watch.enter("body")
-        left, rate, last = limit - come, 0.0, 0
-        while left > 0:
-            began = time.monotonic()
-            # What lay ready when we came says nothing of the rate: no piece is waited for that is over twice the last.
-            most = min(PIECE, max(LEAST, min(int(rate / 4), 2 * last)))
-            is_slow = rate < SLOW_BYTES_S
-            size = min(left, DRAIN if is_slow else most)
-            try:
-                watch.allow(FRAMING_SLACK + FRAMING * (limit - left + size))
-                data = raw.read1(size) if is_slow else raw.read(size)
-            except FOREIGN as error:
-                raise Failed(translate(watch.broke or error, watch)) from error
-            if not data:
-                break
-            last = len(data)
-            left -= last
-            rate = last / max(time.monotonic() - began, 1e-6)
-            yield data
-        if watch.killed:
-            raise Failed(killed(watch))
-        if watch.broke is not None and left > 0:
-            raise Failed(translate(watch.broke, watch))
 
     def excerpt(self) -> str:
         """The first KiB of an error's body, for people and for what only a text tells."""
-        return b"".join(self.pieces(EXCERPT)).decode("utf-8", "replace")
 
     def close(self) -> None:
-        """Give the connection back if the body was read to its announced end, else drop it."""
-        raw = self._response.raw
-        if getattr(raw, "length_remaining", None) == 0 and not self._watch.killed:
-            try:
-                raw.read(1)  # returns at once, and lets urllib3 see that the body is over
-            except FOREIGN:
-                pass
-            else:
-                raw.release_conn()
-        self._response.close()
-        WATCHDOG.release(self._watch)
+        """No more of it is read."""
 
-    def __enter__(self) -> Self:
-        return self
+    def __enter__(self) -> Self: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    ) -> None: ...
+
+
+def next_size(rate: float, last: int) -> int:
+    """How many bytes to wait for at `rate` (bytes/s), when `last` came in one piece.
+
+    What lay ready when we came says nothing of the rate: no piece is waited for that is over twice the last.
+    """
+    return min(PIECE, max(LEAST, min(int(rate / 4), 2 * last)))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
+    from fallback.streams import Stream
+
 CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.ASCII | re.IGNORECASE)
 UNSATISFIED = re.compile(r"bytes \*/(\d{1,19})", re.ASCII | re.IGNORECASE)
 STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"', re.ASCII)
@@ -124,6 +126,8 @@ class Request:
     method: Literal["GET", "HEAD"] = "GET"
     if_none_match: str | None = None
     """An entity tag of what is known already: 304 is an answer then, and says that it is still so."""
+    stream: Stream | None = None
+    """The bytes are read from this, and nothing is sent; `url` is what people are told."""
 
     @property
     def is_ranged(self) -> bool:

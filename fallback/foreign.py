@@ -17,11 +17,12 @@ from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
 from fallback.connect import FloodError
-from fallback.outcome import Interrupted, Malformed, Unavailable, Unreachable
+from fallback.outcome import Interrupted, Malformed, Unreachable
+from fallback.watchdog import killed
 
 if TYPE_CHECKING:
     from fallback.outcome import Outcome
-    from fallback.watchdog import Phase, Watch
+    from fallback.watchdog import Watch
 
 FOREIGN = (RequestException, HTTPError, http.client.HTTPException, OSError, ValueError)
 """Everything requests, urllib3 and http.client raise; a test asserts that none is missing."""
@@ -47,15 +48,6 @@ def translate(error: BaseException, watch: Watch) -> Outcome:
     if isinstance(root, http.client.HTTPException | HTTPError | ValueError):
         return Malformed(f"not HTTP as it should be ({reason})")
     return Interrupted(reason)
-
-
-def killed(watch: Watch) -> Outcome:
-    """What it means that the watchdog ended the exchange."""
-    why = watch.killed or ""
-    phase: Phase = watch.phase
-    if phase == "connect":
-        return Unreachable(why)
-    return Unavailable(why, timed_out=True) if phase == "head" else Interrupted(why, stalled=True)
 
 
 def _said(error: BaseException) -> str:

@@ -1,13 +1,15 @@
 """What asking anybody takes: the sources, the transport, and the health that all workers share.
 
-One `Network` is made when a run needs its first source; one that finds all files here makes none, and
-so loads no HTTP library. Exclusions: who is asked, and when, is `plan`'s to say.
+One `Network` is made when a run needs its first source; one that finds all files here makes none. The HTTP
+library is loaded with the first request: what comes out of a stream needs none. Exclusions: who is asked,
+and when, is `plan`'s to say.
 """
 
 from __future__ import annotations
 
 import random
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -15,16 +17,20 @@ from fallback.exchange import is_public
 from fallback.health import Health, Pause, carried
 from fallback.race import AT_ONCE
 from fallback.sources import in_order
-from fallback.transport import Transport
+from fallback.stream_answer import opened
+from fallback.watchdog import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fallback.answer import Answer
     from fallback.clock import Clock
+    from fallback.exchange import Request
     from fallback.outcome import Outcome
     from fallback.settings import Settings
     from fallback.sources import Named, Source
     from fallback.state import State
+    from fallback.transport import Transport
 
 
 class Network:
@@ -44,18 +50,51 @@ class Network:
             name: carried(health, clock.now(), settings.max_wait_s)
             for name, health in state.health.load().items()
         }
-        self.transport = Transport(
-            connect_timeout_s=settings.connect_timeout_s,
-            timeout_s=settings.timeout_s,
-            connections=settings.jobs,
-            stop=stop,
-            ca_bundle=settings.ca_bundle,
-            is_public=(lambda _address: False) if settings.allow_private_redirects else is_public,
-        )
-        self._settings, self._state, self._clock = settings, state, clock
+        self._settings, self._state, self._clock, self._stop = settings, state, clock, stop
+        self._transport: Transport | None = None
         self._lock = threading.Lock()
         self.askers = ThreadPoolExecutor(AT_ONCE * settings.jobs * 2, thread_name_prefix="asking")
         """Threads that wait for an answer; twice what is under way at a time, for those that are shut take a moment."""
+
+    @property
+    def transport(self) -> Transport:
+        """What makes HTTP requests; made with the first."""
+        from fallback.transport import Transport  # noqa: PLC0415 - see the module
+
+        settings = self._settings
+        with self._lock:
+            if self._transport is None:
+                self._transport = Transport(
+                    connect_timeout_s=settings.connect_timeout_s,
+                    timeout_s=settings.timeout_s,
+                    connections=settings.jobs,
+                    stop=self._stop,
+                    ca_bundle=settings.ca_bundle,
+                    is_public=(lambda _address: False) if settings.allow_private_redirects else is_public,
+                )
+            return self._transport
+
+    def open(
+        self,
+        request: Request,
+        *,
+        min_rate_bytes_s: float,
+        ends_in_s: float | None = None,
+        is_shut: Callable[[], bool] = lambda: False,
+    ) -> Answer:
+        """The answer to `request`, by HTTP or out of its stream; as `Transport.open`."""
+        if request.stream is None:
+            return self.transport.open(
+                request, min_rate_bytes_s=min_rate_bytes_s, ends_in_s=ends_in_s, is_shut=is_shut
+            )
+        limits = Limits(
+            self._settings.connect_timeout_s,
+            self._settings.timeout_s,
+            min_rate_bytes_s,
+            None if ends_in_s is None else time.monotonic() + ends_in_s,
+            lambda: self._stop() or is_shut(),
+        )
+        return opened(request.stream, request, limits)
 
     def attempts_of(self, source: Named) -> int:
         """How often a file may ask this source."""
@@ -77,4 +116,5 @@ class Network:
     def close(self) -> None:
         """Close the kept connections; whoever asked has ended by now."""
         self.askers.shutdown()
-        self.transport.close()
+        if self._transport is not None:
+            self._transport.close()

@@ -40,7 +40,7 @@ class Leg:
     alone: bool
     since: float = field(default_factory=time.monotonic)
     is_shut: bool = False
-    """Nobody waits for it any more: set here, looked at by whoever asks (`Transport.open`)."""
+    """Nobody waits for it any more: set here, looked at by whoever asks (`Network.open`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """One HTTP request by requests and urllib3, and the one border where their errors become ours.
 
-`Transport.open` sends a `Request`, follows redirects by our rules, and gives an `Answer`: its head,
+`Transport.open` sends a `Request`, follows redirects by our rules, and gives an `HttpAnswer`: its head,
 and its body in pieces. Whatever goes wrong leaves as `Failed` with an outcome. Exclusions: it makes
 no second attempt (`plan`), except on a kept connection that the server had closed meanwhile
 (fault 8), and does not know what the bytes should be (`verify`).
@@ -18,13 +18,14 @@ from urllib.parse import urlsplit
 import requests
 from requests.utils import get_environ_proxies
 
-from fallback.answer import DRAIN, Answer
+from fallback.answer import DRAIN
 from fallback.connect import WatchedAdapter, under
 from fallback.errors import StoppedError
 from fallback.exchange import Head, is_public, origin
-from fallback.foreign import FOREIGN, killed, root_of, translate
+from fallback.foreign import FOREIGN, root_of, translate
+from fallback.http_answer import HttpAnswer
 from fallback.outcome import Failed, Malformed
-from fallback.watchdog import WATCHDOG, Limits
+from fallback.watchdog import WATCHDOG, Limits, killed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,7 +86,7 @@ class Transport:
         ends_in_s: float | None = None,
         is_shut: Callable[[], bool] = lambda: False,
         enough: Callable[[Head], bool] = lambda _head: False,
-    ) -> Answer:
+    ) -> HttpAnswer:
         """Send `request` and those its redirects lead to; whatever happens it ends in `ends_in_s`.
 
         `is_shut`: nobody waits for the answer any more; it ends then. `enough`: whether a redirect itself says what is asked for, and need not be followed.
@@ -119,7 +120,7 @@ class Transport:
         min_rate_bytes_s: float,
         answer_s: float,
         ends_in_s: float | None = None,
-    ) -> Answer:
+    ) -> HttpAnswer:
         """Send `upload`; `sent` is told how many bytes of it have gone, and the answer has `answer_s` to begin.
 
         No redirect is followed: a key goes to nobody else, and neither does what it pays for.
@@ -155,7 +156,7 @@ class Transport:
         """Close the kept connections."""
         self._session.close()
 
-    def _exchange(self, url: str, ask: Callable[[Watch], requests.Response], limits: Limits) -> Answer:
+    def _exchange(self, url: str, ask: Callable[[Watch], requests.Response], limits: Limits) -> HttpAnswer:
         while True:
             watch = WATCHDOG.watch(limits, urlsplit(url).hostname or "")
             try:
@@ -211,11 +212,11 @@ class _Sending:
         self._watch.limits = self._after  # from now on it is the server that works
 
 
-def _answered(url: str, ask: Callable[[Watch], requests.Response], watch: Watch) -> Answer:
+def _answered(url: str, ask: Callable[[Watch], requests.Response], watch: Watch) -> HttpAnswer:
     with under(watch):
         response = ask(watch)
     headers = {name.lower(): value for name, value in response.headers.items()}
     if watch.killed:  # where a head was cut off looks like its end
         response.close()
         raise Failed(killed(watch))
-    return Answer(Head(response.status_code, headers, url), response, watch)
+    return HttpAnswer(Head(response.status_code, headers, url), response, watch)

@@ -17,8 +17,12 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from fallback.outcome import Interrupted, Unavailable, Unreachable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from fallback.outcome import Outcome
 
 TICK_S = 0.1
 """How often watches are checked; DESIGN promises a deadline + 1 s (P4)."""
@@ -139,6 +143,15 @@ class Watch:
             own, self._socket = self._socket, None
         if own is not None:
             own.close()
+
+
+def killed(watch: Watch) -> Outcome:
+    """What it means that the watchdog ended the exchange."""
+    why = watch.killed or ""
+    phase: Phase = watch.phase
+    if phase == "connect":
+        return Unreachable(why)
+    return Unavailable(why, timed_out=True) if phase == "head" else Interrupted(why, stalled=True)
 
 
 class Watchdog:

@@ -18,10 +18,11 @@ import requests.exceptions
 import urllib3.exceptions
 from werkzeug import Response
 
-from fallback.answer import PIECE, Answer
+from fallback.answer import PIECE
 from fallback.errors import StoppedError
 from fallback.exchange import Request, is_public
 from fallback.foreign import FOREIGN, translate
+from fallback.http_answer import HttpAnswer
 from fallback.outcome import Failed, Interrupted, Malformed, Outcome, Unavailable, Unreachable
 from fallback.transport import MAX_REDIRECTS, Transport
 from fallback.watchdog import Limits, Watch
@@ -433,7 +434,7 @@ def test_what_lay_ready_says_nothing_of_the_rate() -> None:
     response: Any = SimpleNamespace(raw=SimpleNamespace(read1=lambda _size: bytes(12_000), read=read))
     watch: Any = SimpleNamespace(enter=len, allow=abs, killed=None, broke=None, peer=None)
     head: Any = None
-    answer = Answer(head, response, watch)
+    answer = HttpAnswer(head, response, watch)
     sizes = [len(piece) for piece in answer.pieces(4_000_000)]
     assert sizes[0] == 12_000
     assert all(after <= 2 * before for before, after in pairwise(sizes))
