@@ -5,7 +5,8 @@
 
 `sync` makes a folder match a manifest, `fetch` gets one file, `check_files` hashes all again,
 `manifest_from_dir` and `manifest_from_hub` make a manifest, `publish_models` has it pinned, `check_versions`
-asks whether there is a newer one, `find_upgrade` and `apply_upgrade` get it. Names are loaded when they are first
+asks whether there is a newer one, `find_upgrade` and `apply_upgrade` get it, `find_leftovers` and
+`delete_leftovers` free space. Names are loaded when they are first
 used (PEP 562): importing this package, or `fallback.ipfs`, loads no HTTP library.
 """
 
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fallback.author import manifest_from_dir, manifest_from_hub
     from fallback.checking import Checked, check_files
+    from fallback.cleaning import delete_leftovers, find_leftovers
     from fallback.engine import fetch, load_manifest, sync
     from fallback.errors import (
         BusyError,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from fallback.results import FileFailure, FileResult, Summary
     from fallback.revalidate import check_versions, due_models, known_versions
     from fallback.settings import Settings
+    from fallback.sweeping import Leftover
     from fallback.switch import finish_upgrades
     from fallback.upgrade import Upgrade, apply_upgrade, find_upgrade
     from fallback.version import Version
@@ -50,6 +53,7 @@ __all__ = [
     "File",
     "FileFailure",
     "FileResult",
+    "Leftover",
     "Manifest",
     "ManifestError",
     "Model",
@@ -70,9 +74,11 @@ __all__ = [
     "as_json",
     "check_files",
     "check_versions",
+    "delete_leftovers",
     "due_models",
     "engine_progress",
     "fetch",
+    "find_leftovers",
     "find_upgrade",
     "finish_upgrades",
     "known_versions",
@@ -95,6 +101,8 @@ _HOMES = {
     **dict.fromkeys(["Publication", "publish_models", "write_car"], "publish.publishing"),
     **dict.fromkeys(["Checked", "check_files"], "checking"),
     **dict.fromkeys(["check_versions", "due_models", "known_versions"], "revalidate"),
+    **dict.fromkeys(["delete_leftovers", "find_leftovers"], "cleaning"),
+    "Leftover": "sweeping",
     "Settings": "settings",
     "finish_upgrades": "switch",
     **dict.fromkeys(["Upgrade", "apply_upgrade", "find_upgrade"], "upgrade"),

@@ -4,7 +4,7 @@ A partial is adopted by renaming it to a name of one's own, which one process al
 that was let go, or whose owner is known to be dead, is taken as it is. Where death cannot be known
 (another machine or container), an idle one is copied, so that no two processes ever share an
 inode, lock or not. The bytes are hashed before they count (P6). Exclusions: nothing is deleted for
-its age here (`cache.sweep`), and no lock is needed (P10).
+its age here (`sweeping`), and no lock is needed (P10).
 """
 
 from __future__ import annotations

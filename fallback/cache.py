@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from fallback.partial import Partial
     from fallback.state.chunks import KnownChunks
     from fallback.state.verified import Verified
+    from fallback.sweeping import Leftover
     from fallback.verify import Proof
     from fallback.wanted import Wanted
 
@@ -262,26 +263,24 @@ class Cache:
         name = hashlib.sha256(os.fsencode(self.key(wanted))).hexdigest()[:32]
         return locks.held(self._locks / f"{name}.lock", timeout_s=timeout_s, waits=waits, over=over)
 
-    def sweep(self, wanted: Iterable[Wanted], *, partial_idle_s: float, bak_s: float) -> None:
-        """Delete partials that nobody writes to or wants, idle for so long, and old files set aside.
+    def left_over(
+        self, wanted: Iterable[Wanted], partials_before: float, baks_before: float
+    ) -> Iterable[Leftover]:
+        """Partials that nobody writes to or wants, and files set aside, as old as these moments at least.
 
         `wanted`: all files of the manifest; a partial of one that is not here yet is kept for it.
         """
-        ours = [
-            Path(folder) / name
-            for folder, _, names in os.walk(self._root)
-            for name in names
-            if name.endswith((PARTIAL, LEDGER, BAK))
-        ]
+        places = ((folder, name) for folder, _, names in os.walk(self._root) for name in names)
+        ours = [Path(folder) / name for folder, name in places if name.endswith((PARTIAL, LEDGER, BAK))]
         if not ours:
-            return
+            return ()
         from fallback import sweeping  # noqa: PLC0415 - see the module
 
         missing = {
             (self.target(each), (each.file.sha256 or "")[:8]) for each in wanted if not self.known(each)
         }
         vouched = {self._root / path for path in self._verified.all()}
-        sweeping.sweep(ours, missing, vouched, partial_idle_s=partial_idle_s, bak_s=bak_s)
+        return sweeping.left_over(ours, missing, vouched, partials_before, baks_before)
 
 
 def _same(path: Path, about: os.stat_result) -> bool:

@@ -9,6 +9,7 @@ fails a run (P11).
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
@@ -281,9 +282,9 @@ def _after(settings: Settings, run: Run, state: State, wanted: Sequence[Wanted])
         metrics.write_copy(settings.models_dir / METRICS_COPY, metrics.records(state.attempts, since))
     except Exception as error:  # noqa: BLE001 - what a strange row does, too
         run.emit(Warned(f"the metrics copy was not written: {error}"))
-    try:
-        run.cache.sweep(wanted, partial_idle_s=settings.partial_idle_s, bak_s=settings.bak_days * DAY_S)
-    except OSError as error:
-        run.emit(Warned(f"what is left over was not swept: {error}"))
+    ages_s = settings.partial_idle_s, settings.bak_days * DAY_S
+    for each in run.cache.left_over(wanted, *(time.time() - age_s for age_s in ages_s)):
+        with contextlib.suppress(OSError):
+            each.delete()
     state.verified.prune(lambda path: os.path.lexists(settings.models_dir / path))
     state.chunks.prune({each.file.sha256 for each in wanted if each.file.sha256})

@@ -84,7 +84,7 @@ def target_problem(target: str) -> str | None:
     """What is wrong with `target`, a path below the models folder whose parts `problem` has passed."""
     if len(target.encode(errors="surrogatepass")) > MAX_PATH_BYTES:
         return f"is longer than {MAX_PATH_BYTES} bytes below the models folder"
-    segments = _alias(target).split("/")
+    segments = alias_of(target).split("/")
     if segments[0] in OWN_NAMES:
         return f"would take the place of our own {segments[0]!r} in the models folder"
     if any(segment.endswith(OWN_SUFFIXES) for segment in segments):
@@ -99,7 +99,7 @@ def clashes(targets: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """
     seen: dict[str, tuple[str, str]] = {}
     for where, target in targets:
-        if (alias := _alias(target)) not in seen:
+        if (alias := alias_of(target)) not in seen:
             seen[alias] = (where, target)
             continue
         other, first = seen[alias]
@@ -113,6 +113,6 @@ def clashes(targets: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
                 yield where, f"needs a folder where {seen[alias[:end]][0]} is a file"
 
 
-def _alias(path: str) -> str:
+def alias_of(path: str) -> str:
     """The same string for all paths that some disk takes for one: Unicode's canonical caseless match (D145)."""
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", path).casefold())

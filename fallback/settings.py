@@ -142,8 +142,13 @@ class Settings:
     reserve_bytes: int = _set(100_000_000, "bytes", "disk space to leave free", low=0)
     metrics_retention_h: float = _set(24.0, "h", "age at which metrics are deleted", low=0)
     bak_days: float = _set(7.0, "days", "age at which a file set aside is deleted", low=0)
+    waiting_days: float = _set(
+        90.0, "days", "age at which a new version that nobody put in force is deleted by `fallback gc`", low=0
+    )
     partial_idle_s: float = _set(3600.0, "s", "idle time after which a partial is deleted", low=0)
-    warn_total_bytes: int = _set(2_000_000_000, "bytes", "a larger manifest is warned of", low=0)
+    warn_total_bytes: int = _set(
+        2_000_000_000, "bytes", "a larger manifest or, by `fallback gc`, folder is warned of", low=0
+    )
     revalidate_h: float = _set(
         24.0,
         "h",

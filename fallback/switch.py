@@ -20,7 +20,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
+import os
 import shutil
+import stat
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -34,6 +37,7 @@ from fallback.manifest import Manifest
 from fallback.merge import add_to_manifest
 from fallback.names import UPGRADES
 from fallback.state import State
+from fallback.sweeping import Leftover
 from fallback.version import pin
 from fallback.wanted import Wanted
 
@@ -72,16 +76,39 @@ class Waiting:
         """Whether the file waits there."""
         return (self.files / file.path).is_file()
 
-    def locked(self, settings: Settings) -> AbstractContextManager[bool]:
+    def locked(self, settings: Settings, timeout_s: float | None = None) -> AbstractContextManager[bool]:
         """Hold what keeps two processes from upgrading the same model at a time."""
         name = f"{self.folder.name.partition('-')[0]}.upgrade.lock"
-        return locks.held(settings.state_path / "locks" / name, timeout_s=settings.lock_timeout_s)
+        seconds = settings.lock_timeout_s if timeout_s is None else timeout_s
+        return locks.held(settings.state_path / "locks" / name, timeout_s=seconds)
 
     def drop_others(self) -> None:
         """Delete what waits for other versions of the same model: nobody comes for it any more."""
         for other in self.folder.parent.glob(f"{self.folder.name.partition('-')[0]}-*"):
             if other != self.folder and not (other / INTENT).exists():
                 shutil.rmtree(other, ignore_errors=True)
+
+    def left_over(self, before: float = math.inf) -> Leftover | None:
+        """What is here, if no switch needs it and nobody has touched any of it since that moment."""
+        if self.folder.is_symlink() or not self.folder.is_dir() or (self.folder / INTENT).exists():
+            return None
+        walk = ((here, name) for here, folders, names in os.walk(self.folder) for name in (*folders, *names))
+        abouts = [self.folder.lstat(), *(os.lstat(f"{here}/{name}") for here, name in walk)]
+        touched_at = max(max(about.st_mtime, about.st_ctime) for about in abouts)
+        size = sum(about.st_size for about in abouts if stat.S_ISREG(about.st_mode))
+        return Leftover(self.folder, "version", size, touched_at) if touched_at < before else None
+
+    def drop_if_still(self, left: Leftover, settings: Settings) -> bool:
+        """Delete it if it is what it was when it was looked at, and no upgrade is at it; whether it was.
+
+        Raises:
+            OSError: it cannot be deleted.
+        """
+        with self.locked(settings, timeout_s=0) as is_ours:
+            if not is_ours or self.left_over() != left:
+                return False
+            shutil.rmtree(self.folder)
+        return True
 
     def drop(self) -> None:
         """Delete the folder, and that of all of them if it was the last."""

@@ -31,6 +31,7 @@ COMMANDS = {
     "manifest": "manifest",
     "revalidate": "revalidate",
     "upgrade": "upgrade",
+    "gc": "gc",
     "cid": "publish",
     "publish": "publish",
     "serve": "serve",

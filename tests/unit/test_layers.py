@@ -75,6 +75,7 @@ ORDER = [
     "merge",
     "switch",
     "upgrade",
+    "cleaning",
     "publish",
     "report",
     "server",

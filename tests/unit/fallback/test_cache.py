@@ -450,7 +450,8 @@ class TestSweep:
     """What nobody wants goes after its time; what anybody may want stays."""
 
     def sweep(self, cache: Cache, *wanted: Wanted, idle_s: float = 3600, bak_s: float = 1e9) -> None:
-        cache.sweep(wanted, partial_idle_s=idle_s, bak_s=bak_s)
+        for each in cache.left_over(wanted, time.time() - idle_s, time.time() - bak_s):
+            assert each.delete()
 
     def left(self, cache: Cache, age_s: float) -> Path:
         made = partial(cache, DATA[:10])
