@@ -64,6 +64,7 @@ class Watch:
         self._before = 0
         self._most: int | None = None
         self._samples: deque[tuple[float, int]] = deque()
+        """Of the watchdog's thread; the reader's thread only ever puts a new one in its place."""
         self._left_at: float | None = None
         self._socket: socket.socket | None = None
         self._lock = threading.Lock()
@@ -83,13 +84,13 @@ class Watch:
         if phase != self.phase:
             self.phase, self._since = phase, time.monotonic()
             self._before = self._received
-            self._samples.clear()
+            self._samples = deque()
 
     def reading(self) -> None:
         """The reader goes back to the socket. Time it spent on the disk is not the source's."""
         now = time.monotonic()
         if self._left_at is not None and now - self._left_at > 1:
-            self._samples.clear()
+            self._samples = deque()
             self._since = now
         self._left_at = None
 
@@ -122,11 +123,11 @@ class Watch:
             self._check_rate(now)
 
     def _check_rate(self, now: float) -> None:
-        limits = self.limits
-        while self._samples and self._samples[0][0] < now - limits.quiet_s - TICK_S:
-            self._samples.popleft()
-        gained = self._received - self._samples[0][1] if self._samples else 0
-        self._samples.append((now, self._received))
+        limits, samples = self.limits, self._samples
+        while samples and samples[0][0] < now - limits.quiet_s - TICK_S:
+            samples.popleft()
+        gained = self._received - samples[0][1] if samples else 0
+        samples.append((now, self._received))
         if now - self._since > limits.quiet_s and gained < max(1, limits.min_rate_bytes_s * limits.quiet_s):
             self.kill(f"too slow: {gained} bytes in {limits.quiet_s:g} s")
 
@@ -155,12 +156,17 @@ def killed(watch: Watch) -> Outcome:
 
 
 class Watchdog:
-    """Checks all watches; its thread begins with the first and sleeps while there is none."""
+    """Checks all watches; its thread begins with the first and sleeps while there is none.
+
+    Nothing may end that thread, for nobody would miss it: an exchange whose check fails is killed, and the others are
+    checked on.
+    """
 
     def __init__(self) -> None:
         self._watches: set[Watch] = set()
         self._lock = threading.Lock()
         self._some = threading.Event()
+        self._never = threading.Event()
         self._thread: threading.Thread | None = None
 
     def watch(self, limits: Limits, host: str = "") -> Watch:
@@ -189,8 +195,12 @@ class Watchdog:
                 watches = tuple(self._watches)
             now = time.monotonic()
             for watch in watches:
-                watch.check(now)
-            time.sleep(TICK_S)
+                try:
+                    watch.check(now)
+                except Exception as error:  # noqa: BLE001 - whatever it is: what cannot be checked must not hang
+                    watch.kill(f"it could not be watched: {type(error).__name__}")
+            # Not time.sleep, which is a system call that can fail: a lock's timeout cannot.
+            self._never.wait(TICK_S)
 
 
 WATCHDOG = Watchdog()

@@ -1,17 +1,18 @@
-"""What a client's command is wrapped in: limits by the shell, faults of system calls by strace, another
-clock by libfaketime.
+"""What a client's command is wrapped in: limits by the shell, faults of system calls by strace, another clock by `clock.c`.
 
-They work on any program in any language (libfaketime on those that use the C library). `{output}` is the folder of the run. Exclusions: where these are absent the case
-is not measured.
+They work on any program in any language (the clock on those that use the C library). `{output}` is the folder of the run.
+Exclusions: where the shell, strace or a C compiler is absent the case is not measured.
 """
 
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 from .system import UnavailableError
 
+CLOCK = "jumping-clock"
 _STRACE = ["strace", "-f", "-qq", "-o", "{output}/strace"]
 
 AROUND: dict[str, list[str]] = {
@@ -45,18 +46,21 @@ AROUND: dict[str, list[str]] = {
 }
 
 
-def _faketime(clock: str) -> list[str]:
-    """libfaketime, which reads by how much the wall clock is wrong from that file; the monotonic clock is left alone."""
-    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
-    if library is None:
-        raise UnavailableError("libfaketime is not installed")
-    told = {"LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": clock, "FAKETIME_NO_CACHE": "1"}
-    return ["env", *(f"{name}={value}" for name, value in told.items()), "FAKETIME_DONT_FAKE_MONOTONIC=1"]
+def _clock(output: Path) -> list[str]:
+    """A wall clock that is wrong by the seconds in `output`/clock; the clocks that never jump are left alone."""
+    library = output / "clock.so"
+    source = Path(__file__).parent / "clock.c"
+    if shutil.which("cc") is None:
+        raise UnavailableError("cc is not installed")
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source], check=True)
+    return ["env", f"LD_PRELOAD={library}", f"CONFORMANCE_CLOCK={output / 'clock'}"]
 
 
-def wrapped(name: str) -> list[str]:
-    """The words that go before a command; UnavailableError if their program is not here."""
-    words = _faketime("{output}/clock") if name == "jumping-clock" else AROUND[name]
+def wrapped(name: str, output: Path) -> list[str]:
+    """The words that go before a command whose run has this folder; UnavailableError if their program is not here."""
+    if name == CLOCK:
+        return _clock(output)
+    words = AROUND[name]
     if shutil.which(words[0]) is None:
         raise UnavailableError(f"{words[0]} is not installed")
-    return words
+    return [word.replace("{output}", str(output)) for word in words]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from .stage import Run, Stage
 
+YEAR_S = 365 * 24 * 3600
 LARGE = 256 * 1024
 """A file of so many bytes, under no final name, is a partial, whoever's format it is."""
 
@@ -102,9 +103,10 @@ def clock_jump(stage: Stage) -> None:
     with stage.start() as (run, process):
         clock = process.output / "clock"
         size = stage.files[0].blob.size
-        for sent, offset in ((size // 3, "+1y"), (size * 2 // 3, "-1y")):
-            stage.until(partial(_is_sent, stage, sent), process)
-            clock.write_text(f"{offset}\n")
+        for sent, offset_s in ((size // 3, YEAR_S), (size * 2 // 3, -YEAR_S)):
+            there = stage.until(partial(_is_sent, stage, sent), process)
+            stage.demand(there and not process.is_over, "it ended before the clock had jumped")
+            clock.write_text(f"{offset_s}\n")
     stage.judge(run)
 
 

@@ -164,7 +164,7 @@ class Stage:
         (output / "job.json").write_text(json.dumps(job, indent=1) + "\n")
         home = {"HOME": str(self.outside), "TMPDIR": str(self.sandbox), **_certificates(self)}
         names = self.case.around if around is None else around
-        before = [part.replace("{output}", str(output)) for name in names for part in wrapped(name)]
+        before = [word for name in names for word in wrapped(name, output)]
         command = [*before, *self.command, verb, "--job", str(output / "job.json")]
         paths = {file["path"]: Path(job["folder"], file["path"]) for file in job["files"] if watched}
         allowed: dict[Path, set[str]] = {path: {*also} for path in paths.values()}

@@ -64,7 +64,7 @@ def test_what_cases_name_exists() -> None:
         assert set(each.expect.checks) <= set(checks.ALL | checks_disk.ALL), each.id
         assert set(each.before) <= set(before.BEFORE), each.id
         assert set(each.system) <= set(system.SYSTEMS), each.id
-        assert set(each.around) <= {*around.AROUND, "jumping-clock"}, each.id
+        assert set(each.around) <= {*around.AROUND, around.CLOCK}, each.id
 
 
 def test_what_is_there_is_named_by_a_case() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections import deque
 
 import pytest
 
@@ -181,3 +182,40 @@ def test_the_thread_wakes_whoever_is_blocked() -> None:
     dog.release(watch)
     ours.close()
     theirs.close()
+
+
+def test_an_exchange_that_cannot_be_checked_ends_and_the_others_are_watched_on() -> None:
+    """The thread would be dead else, and every later request without a limit."""
+
+    def broken() -> bool:
+        raise RuntimeError("wrong in here")
+
+    dog = Watchdog()
+    bad = dog.watch(Limits(connect_s=30, quiet_s=30, min_rate_bytes_s=1, stop=broken))
+    ours, theirs = socket.socketpair()
+    ours.settimeout(5)
+    good = dog.watch(Limits(connect_s=0.3, quiet_s=30, min_rate_bytes_s=1))
+    good.attach(ours)
+    assert ours.recv(1) == b""
+    assert bad.killed == "it could not be watched: RuntimeError"
+    for watch in (bad, good):
+        dog.release(watch)
+    ours.close()
+    theirs.close()
+
+
+def test_a_reader_that_begins_anew_in_the_middle_of_a_check_does_not_disturb_it(time: Time) -> None:
+    """Two threads: the reader's forgets the samples while the watchdog's looks at them."""
+    watch = body()
+    run(watch, time, 2, bytes_s=5000)
+
+    class Between(deque[tuple[float, int]]):
+        def __bool__(self) -> bool:
+            some = len(self) > 0
+            watch.enter("head")
+            watch.enter("body")
+            return some
+
+    watch._samples = Between(watch._samples)
+    watch.check(time.now)
+    assert watch.killed is None
