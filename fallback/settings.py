@@ -14,28 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from fallback import values
+from fallback import given, values
 from fallback.errors import SHOWN, SettingsError, listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    Problems = list[tuple[str, str]]  # (setting, what is wrong with it and where it was set)
+    from fallback.given import Problems
 
-PREFIX = "FALLBACK_"
 CONFIG = "fallback.toml"
-ALIASES = {
-    "HF_ENDPOINT": "hf_endpoint",
-    "HF_TOKEN": "hf_token",
-    "HF_HUB_OFFLINE": "offline",
-    "PINATA_JWT": "pinata_jwt",
-    "PINATA_API_KEY": "pinata_key",
-    "PINATA_SECRET_KEY": "pinata_secret",
-}
-"""Variables that other programs read, too, below ours of the same meaning."""
-
-MAX_CONFIG_BYTES = 1 << 20
-
 _MOST = {
     "count": 256,
     "port": 65535,
@@ -177,8 +164,8 @@ class Settings:
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        given = {name: (getattr(self, name), "given") for name in _fields()}
-        for name, value in _all_checked(given, []).items():
+        own = {name: (getattr(self, name), "given") for name in _fields()}
+        for name, value in _all_checked(own, []).items():
             object.__setattr__(self, name, value)
 
     @property
@@ -205,16 +192,17 @@ class Settings:
         """
         flags = {name: value for name, value in (flags or {}).items() if value not in (None, ())}
         environ = os.environ if environ is None else environ
-        config = config or environ.get(f"{PREFIX}CONFIG") or (CONFIG if Path(CONFIG).exists() else None)
+        config = config or environ.get(f"{given.PREFIX}CONFIG") or (CONFIG if Path(CONFIG).exists() else None)
         problems: Problems = []
+        known = _fields()
         raw = {
-            **(_from_toml(Path(config), problems) if config else {}),
-            **_from_environ(environ),
-            **_only_known(flags, "flag", problems),
+            **(given.from_toml(Path(config), known, problems) if config else {}),
+            **given.from_environ(environ, known),
+            **given.only_known(flags, "flag", known, problems),
         }
-        given = {name: (values.read(_fields()[name], value), origin) for name, (value, origin) in raw.items()}
-        good = _all_checked(given, problems)
-        origins = {name: given[name][1] if name in given else "default" for name in _fields()}
+        read = {name: (values.read(known[name], value), origin) for name, (value, origin) in raw.items()}
+        good = _all_checked(read, problems)
+        origins = {name: read[name][1] if name in read else "default" for name in known}
         return cls(**good, origins=origins)
 
 
@@ -222,10 +210,10 @@ def _fields() -> dict[str, dataclasses.Field[Any]]:
     return {each.name: each for each in dataclasses.fields(Settings) if each.name != "origins"}
 
 
-def _all_checked(given: Mapping[str, tuple[Any, str]], problems: Problems) -> dict[str, Any]:
+def _all_checked(read: Mapping[str, tuple[Any, str]], problems: Problems) -> dict[str, Any]:
     """The values as `values.checked` has them; raises a SettingsError of these problems and those before."""
     good = {}
-    for name, (value, origin) in given.items():
+    for name, (value, origin) in read.items():
         try:
             good[name] = values.checked(_fields()[name], value)
         except ValueError as error:
@@ -234,45 +222,3 @@ def _all_checked(given: Mapping[str, tuple[Any, str]], problems: Problems) -> di
         lines = (f"{name}: {what}" for name, what in problems[:SHOWN])
         raise SettingsError(f"settings cannot be used:{listed(lines, len(problems))}")
     return good
-
-
-def _from_environ(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
-    variables = ALIASES | {PREFIX + name.upper(): name for name in _fields()}
-    given = [(key, name) for key, name in variables.items() if environ.get(key, "").strip()]
-    return {name: (environ[key], f"environment {key}") for key, name in given}
-
-
-def _text_of(path: Path) -> str:
-    """What the file holds; ValueError if it is no text, or far too long for what it should be."""
-    with path.open("rb") as stream:
-        text = stream.read(MAX_CONFIG_BYTES + 1)
-    if len(text) > MAX_CONFIG_BYTES:
-        raise ValueError("it is larger than 1 MiB: this is no settings file")
-    return text.decode()
-
-
-def _from_toml(path: Path, problems: Problems) -> dict[str, tuple[Any, str]]:
-    """Relative paths in the file are relative to its folder."""
-    import tomllib  # noqa: PLC0415 - most have no such file
-
-    try:
-        document = tomllib.loads(_text_of(path))
-    except (OSError, RecursionError, ValueError) as error:  # ValueError: TOML, UTF-8, int()'s limit on digits
-        problems.append((str(path), f"cannot be read: {getattr(error, 'strerror', None) or error}"))
-        return {}
-    given = _only_known(document, str(path), problems)
-    for name, (value, origin) in given.items():
-        relative = isinstance(value, str) and value and not value.startswith("~")
-        if relative and _fields()[name].metadata["unit"] in {"path", "certificates"}:
-            given[name] = (str(path.parent / value), origin)
-    return given
-
-
-def _only_known(given: Mapping[str, Any], origin: str, problems: Problems) -> dict[str, tuple[Any, str]]:
-    for name in [name for name in given if name not in _fields()]:
-        import difflib  # noqa: PLC0415 - only a mistake needs it
-
-        near = difflib.get_close_matches(name[:60], _fields(), 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        problems.append((values.shown(name), f"is no setting{hint} ({origin})"))
-    return {name: (value, origin) for name, value in given.items() if name in _fields()}

@@ -15,6 +15,7 @@ ORDER = [
     "owner",
     "durable",
     "values",
+    "given",
     "settings",
     "ipfs",
     "names",

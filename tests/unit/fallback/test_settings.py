@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fallback.errors import SettingsError
-from fallback.settings import ALIASES, Settings
+from fallback.given import ALIASES
+from fallback.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
