@@ -194,7 +194,7 @@ def as_json(event: Event) -> dict[str, Any]:
 
 def _at(event: AttemptEvent) -> dict[str, Any]:
     where: dict[str, Any] = {"layer": event.layer}
-    return where | {"gateway": event.source} if event.layer == "ipfs" else where
+    return where | {"gateway": event.source} if event.layer in {"ipfs", "peer"} else where
 
 
 def _percent(downloaded: int, total: int | None) -> float | None:

@@ -124,6 +124,9 @@ class Request:
     by_blocks: bool = False
     """The URL says which part, and what comes are blocks."""
     method: Literal["GET", "HEAD"] = "GET"
+    is_peer: bool = False
+    """To a machine of this network: past any proxy, led nowhere else, and by range also from the first byte, for
+    it may have no more than a part."""
     if_none_match: str | None = None
     """An entity tag of what is known already: 304 is an answer then, and says that it is still so."""
     stream: Stream | None = None
@@ -132,7 +135,7 @@ class Request:
     @property
     def is_ranged(self) -> bool:
         """Whether it asks for a part of the file."""
-        return self.offset > 0 or self.stop is not None
+        return self.offset > 0 or self.stop is not None or self.is_peer
 
     def resuming(
         self, offset: int, etag: str | None = None, host: str = "", *, stop: int | None = None

@@ -102,6 +102,8 @@ def _blocks_only(source: Source, request: Request, head: Head) -> Outcome | None
 
 def _refusal(source: Source, head: Head, now: float) -> Outcome:
     status = head.status
+    if head.location is not None:
+        return Malformed(f"redirect refused ({status}): a peer leads nowhere else")
     if status in {410, 429} and head.sunset_passed(now):
         return Retired(f"{status}, and its Sunset has passed: this service was shut down")
     wait = head.retry_after_s(now)

@@ -29,7 +29,10 @@ LAST = 10
 """How many attempts speak for a layer: one success among them, and it is healthy."""
 
 LAYERS = ("ipfs", "huggingface")
-"""Always told of; a mirror only when one was asked."""
+"""Always told of."""
+
+OTHERS = ("peer", "mirror")
+"""Told of when one was asked."""
 
 HOURS = 24
 """How far back a history goes."""
@@ -46,11 +49,13 @@ def records(attempts: Attempts, since: float) -> list[dict[str, Any]]:
 def summary(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """How many of what, per layer and per gateway."""
     gateways = _grouped((r for r in records if r["layer"] == "ipfs"), "gateway")
+    peers = _grouped((r for r in records if r["layer"] == "peer"), "gateway")
     return {
         "total": len(records),
         "cache_hits": sum(r["status"] == "hit" for r in records),
         **{layer: _counts(of_layer) for layer, of_layer in _by_layer(records).items()},
         "gateways": {host: _counts(of_host) for host, of_host in gateways.items()},
+        **({"peers": {host: _counts(of_host) for host, of_host in peers.items()}} if peers else {}),
     }
 
 
@@ -176,8 +181,8 @@ def _of(layer: str, records: Iterable[Mapping[str, Any]]) -> list[Mapping[str, A
 
 
 def _by_layer(records: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    seen = _grouped((r for r in records if r["layer"] in {*LAYERS, "mirror"}), "layer")
-    return {layer: seen.get(layer, []) for layer in (*LAYERS, *(("mirror",) if "mirror" in seen else ()))}
+    seen = _grouped((r for r in records if r["layer"] in {*LAYERS, *OTHERS}), "layer")
+    return {layer: seen.get(layer, []) for layer in (*LAYERS, *(each for each in OTHERS if each in seen))}
 
 
 def _grouped(records: Iterable[Mapping[str, Any]], key: str) -> dict[str, list[Mapping[str, Any]]]:

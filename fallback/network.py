@@ -98,7 +98,8 @@ class Network:
 
     def attempts_of(self, source: Named) -> int:
         """How often a file may ask this source."""
-        return self._settings.gateway_attempts if source.layer == "ipfs" else self._settings.hub_attempts
+        is_one_of_many = source.layer in {"ipfs", "peer"}
+        return self._settings.gateway_attempts if is_one_of_many else self._settings.hub_attempts
 
     def note(self, source: Named, outcome: Outcome, began: float, sha256: str | None) -> None:
         """Fold what came of an attempt into the health that all workers see and the next run reads."""

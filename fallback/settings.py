@@ -92,6 +92,12 @@ class Settings:
     publish_answer_s: float = _set(
         600.0, "s", "how long whoever pins may take to answer, once it has everything", low=0.1
     )
+    peers: tuple[str, ...] = _set(
+        (), "URLs", "servers of other machines (`fallback serve --share`), asked before all others, in order"
+    )
+    peer_token: str | None = _set(
+        None, "secret", "token for the peers that are listed; sent to them only", secret=True
+    )
     offline: bool = _set(False, "flag", "request nothing")  # noqa: FBT003 - a default
     gateway_attempts: int = _set(2, "count", "attempts of a file at one gateway", low=1)
     hub_attempts: int = _set(3, "count", "attempts of a file at HuggingFace or a mirror", low=1)
@@ -161,6 +167,11 @@ class Settings:
         (), "names", "host names the server answers to, besides localhost and IP addresses"
     )
     serve_clients: int = _set(1000, "clients", "connections the server keeps at once", low=1)
+    share: bool = _set(False, "flag", "the server gives verified files to other machines")  # noqa: FBT003 - a default
+    share_token: str | None = _set(
+        None, "secret", "what requests for files may bring instead of serve_token", secret=True
+    )
+    share_transfers: int = _set(32, "count", "files the server gives at a time; more are told to wait", low=1)
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:

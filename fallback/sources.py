@@ -20,7 +20,7 @@ from fallback.outcome import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from fallback.exchange import Head
     from fallback.facts import LayerName
@@ -134,6 +134,33 @@ class HuggingFace:
 
 
 @dataclass(frozen=True, slots=True)
+class Peer:
+    """Another machine's `fallback serve --share`: `{url}/files/sha256/{sha256}`. It is believed as little as any other."""
+
+    url: str
+    token: str | None = field(default=None, repr=False)
+    called: str | None = None
+    layer: LayerName = field(default="peer", init=False)
+
+    @property
+    def name(self) -> str:
+        """The peer's host, and the path below it, if there is any."""
+        return self.called or host_of(self.url) + urlsplit(self.url).path
+
+    def request(self, wanted: Wanted) -> Request | None:
+        """By its SHA-256; None if the manifest has none."""
+        sha256 = wanted.file.sha256
+        return (
+            None if sha256 is None else Request(f"{self.url}/files/sha256/{sha256}", self.token, is_peer=True)
+        )
+
+    def denied(self, head: Head) -> Outcome:
+        """It wants a token, or another one."""
+        which = "a token" if self.token is None else "another token"
+        return Refused(f"this peer wants {which} ({head.status}): set FALLBACK_PEER_TOKEN")
+
+
+@dataclass(frozen=True, slots=True)
 class Mirror:
     """One file at one plain URL, as `fetch` and `fallback get` are given them."""
 
@@ -151,7 +178,7 @@ class Mirror:
 
 
 def in_order(settings: Settings) -> tuple[Source, ...]:
-    """The configured sources, first the layer that is preferred (DESIGN, Layers).
+    """The configured sources: peers, then the layer that is preferred, then the other (DESIGN, Layers).
 
     Each has a name of its own: where a host is several sources, the later ones' tells how.
     """
@@ -166,7 +193,15 @@ def in_order(settings: Settings) -> tuple[Source, ...]:
     hub: tuple[Source, ...] = (
         replace(last, called=f"{last.name} (huggingface)") if last.name in made else last,
     )
-    return hub + gateways if settings.preferred_layer == "huggingface" else gateways + hub
+    known = hub + gateways if settings.preferred_layer == "huggingface" else gateways + hub
+    return _peers(settings, {source.name for source in known}) + known
+
+
+def _peers(settings: Settings, taken: Collection[str]) -> tuple[Source, ...]:
+    peers = [Peer(url, settings.peer_token) for url in settings.peers]
+    return tuple(
+        replace(peer, called=f"{peer.name} (peer)") if peer.name in taken else peer for peer in peers
+    )
 
 
 def gateway_urls(settings: Settings, path: str) -> tuple[str, ...]:

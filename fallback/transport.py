@@ -101,7 +101,7 @@ class Transport:
         )
         for _hop in range(MAX_REDIRECTS + 1):
             answer = self._exchange(request.url, functools.partial(self._get, request), limits)
-            if answer.head.location is None or enough(answer.head):
+            if answer.head.location is None or request.is_peer or enough(answer.head):
                 return answer
             if self._is_public(answer.peer):
                 limits = replace(limits, permitted=self._is_public)
@@ -180,7 +180,7 @@ class Transport:
             allow_redirects=False,
             timeout=None,
             verify=self._verify,
-            proxies=self._proxies_for(request.url),
+            proxies={} if request.is_peer else self._proxies_for(request.url),
         )
 
     def _proxies_for(self, url: str) -> dict[str, str]:

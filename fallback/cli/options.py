@@ -24,6 +24,13 @@ _OPTIONS = (
         metavar="URL",
         help="IPFS gateway; repeat for several, in order.",
     ),
+    click.option(
+        "--peer",
+        "peers",
+        multiple=True,
+        metavar="URL",
+        help="Another machine's `fallback serve --share`, asked first; repeat for several.",
+    ),
     click.option("--hf-endpoint", metavar="URL", help="HuggingFace endpoint."),
     click.option(
         "--prefer", "preferred_layer", type=click.Choice(["ipfs", "huggingface"]), help="Layer to try first."

@@ -21,6 +21,11 @@ from fallback.errors import SettingsError
 @click.option(
     "--token", "serve_token", metavar="TOKEN", help="What requests must bring; safer as FALLBACK_SERVE_TOKEN."
 )
+@click.option(
+    "--share",
+    is_flag=True,
+    help="Give verified files to other machines; beyond loopback also without a token.",
+)
 def serve(**flags: Any) -> None:
     """Serve a page that shows syncs, an API, a WebSocket and metrics for Prometheus.
 

@@ -48,14 +48,14 @@ def sources(settings: Settings) -> dict[str, Any]:
     """Each source in its order: its health and why, and what its attempts of the last hours came to."""
     records = report.metrics_report(settings, "records")["metrics"]
     counted = metrics.summary(records)
-    return {
-        "sources": [
-            source | {"attempts": counted["gateways"].get(source["source"], NONE)}
-            if source["layer"] == "ipfs"
-            else source | {"attempts": counted[source["layer"]]}
-            for source in report.sources(settings)
-        ]
-    }
+    by_host = {"ipfs": counted["gateways"], "peer": counted.get("peers", {})}
+
+    def attempts(source: dict[str, Any]) -> dict[str, Any]:
+        layer = source["layer"]
+        found = by_host[layer].get(source["source"]) if layer in by_host else counted.get(layer)
+        return {"attempts": found or NONE}
+
+    return {"sources": [source | attempts(source) for source in report.sources(settings)]}
 
 
 def model_at(settings: Settings, path: str) -> str | None:

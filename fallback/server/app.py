@@ -10,10 +10,11 @@
     /api/downloads/{id}/resume     POST   a run of that file's model
     /api/sources                   GET    each source's health and why
     /api/metrics/downloads         GET    records; /summary, /health, /history; POST /reset
+    /files/sha256/{sha256}         a file for another machine, where files are shared (`files`)
     /metrics /healthz /openapi.json       Prometheus, alive, this as OpenAPI; also without the prefix
 
-What reads the disk does so in a thread. Exclusions: who may ask at all is `guard`'s; the only files that
-are served are this package's own, read once.
+What reads the disk does so in a thread. Exclusions: who may ask at all is `guard`'s; of
+this package's own files one is served, read once.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from fallback.errors import (
 )
 from fallback.server import answers, openapi
 from fallback.server.body import models_in
+from fallback.server.files import PATH
 from fallback.server.guard import CSP, Guard, Refusal
 from fallback.server.prometheus import CONTENT_TYPE
 from fallback.server.runs import TooManyRunsError
@@ -49,10 +51,12 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
+    from starlette.routing import BaseRoute
     from starlette.types import ASGIApp
     from starlette.websockets import WebSocket
 
     from fallback.server.feed import Feed
+    from fallback.server.files import Files
     from fallback.server.guard import Door
     from fallback.server.prometheus import Prometheus
     from fallback.server.runs import Kind, Runs, SyncRun
@@ -163,8 +167,11 @@ class Api:
 
     async def openapi(self, _request: Request) -> Response:
         """The OpenAPI document."""
-        has_token = self.settings.serve_token is not None
-        return JSONResponse(openapi.document(self.settings.base_url, has_token=has_token))
+        settings = self.settings
+        has_token = settings.serve_token is not None
+        return JSONResponse(
+            openapi.document(settings.base_url, has_token=has_token, has_files=settings.share)
+        )
 
     async def _start(self, kind: Kind, models: tuple[str, ...]) -> Response:
         run, joined = await run_in_threadpool(self._runs.start, kind, models)
@@ -178,15 +185,26 @@ class Api:
         return run
 
 
-def application(api: Api, door: Door) -> ASGIApp:
-    """The routes behind the door."""
-    own = [
-        Route("/metrics", api.prometheus),
-        Route("/healthz", api.healthz),
-        Route("/openapi.json", api.openapi),
-    ]
+def application(api: Api, door: Door, files: Files | None = None, *, is_alone: bool = False) -> ASGIApp:
+    """The routes behind the door; with `files` those of a peer, which may be all there is (`is_alone`)."""
+    shared = [] if files is None else [Route(PATH, files.answer)]
+    own = [Route("/healthz", api.healthz), *shared]
+    under: list[BaseRoute] = []
+    if not is_alone:
+        own += [Route("/metrics", api.prometheus), Route("/openapi.json", api.openapi)]
+        under += _under(api, door)
     prefix = api.settings.base_url
-    under = [
+    routes = [*own, Mount(prefix, routes=[*under, *own])] if prefix else [*under, *own]
+    if prefix and not is_alone:
+        routes.append(Route("/", functools.partial(_to, f"{prefix}/")))
+    refusing = {Refusal: _refused, HTTPException: _not_routed, FallbackError: _failed, Exception: _mistaken}
+    app = Starlette(routes=routes, exception_handlers=refusing)
+    return Guard(app, door)
+
+
+def _under(api: Api, door: Door) -> list[BaseRoute]:
+    """What is below the prefix alone."""
+    return [
         Route("/", api.page(door)),
         WebSocketRoute("/sync", api.watch),
         Route("/api/models", api.models),
@@ -202,12 +220,6 @@ def application(api: Api, door: Door) -> ASGIApp:
         Route("/api/metrics/downloads/history", api.metrics("history")),
         Route("/api/metrics/downloads/reset", api.metrics("reset"), methods=["POST"]),
     ]
-    routes = [*own, Mount(prefix, routes=[*under, *own])] if prefix else [*under, *own]
-    if prefix:
-        routes.append(Route("/", functools.partial(_to, f"{prefix}/")))
-    refusing = {Refusal: _refused, HTTPException: _not_routed, FallbackError: _failed, Exception: _mistaken}
-    app = Starlette(routes=routes, exception_handlers=refusing)
-    return Guard(app, door)
 
 
 def _by_method(path: str, **handlers: Callable[[Request], Awaitable[Response]]) -> Route:

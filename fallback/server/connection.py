@@ -1,7 +1,7 @@
 """Connections that cost little, whoever is at the other end: uvicorn's two protocols, with bounds of our own.
 
 A request's head has `HEAD_S` to come, however it drips; connections are refused beyond a number; what is no
-HTTP is answered in JSON as everything else. A WebSocket client that takes nothing is read from no more, so
+HTTP is answered in JSON as everything else. A client that takes nothing of an answer is cut off. A WebSocket client that takes nothing is read from no more, so
 that pings it sends cannot fill our memory with pongs, and is cut off when the server ends.
 
 Exclusions: how large a head may be is h11's to bound, how large a message websockets', and what the
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 HEAD_S = 10.0
 """For the whole of a request's head, and as long may a connection say nothing at first."""
 
+TAKE_S = 30.0
+"""A client has so long to take what is ready for it, which is a piece of a file (256 KiB) at most: 8 KB/s."""
+
 
 class HttpConnection(H11Protocol):
     """HTTP/1.1 until the end, or until it becomes a WebSocket."""
@@ -34,6 +37,7 @@ class HttpConnection(H11Protocol):
         super().__init__(*args, **options)
         self._most, self.limit_concurrency = self.limit_concurrency, None
         self._head_due: asyncio.TimerHandle | None = None
+        self._take_due: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it
         """Begin to wait for a head, or refuse."""
@@ -52,7 +56,23 @@ class HttpConnection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
         self._head_came()
+        self._taken()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """It takes no more for now."""
+        super().pause_writing()
+        self._take_due = self.loop.call_later(TAKE_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It takes again."""
+        super().resume_writing()
+        self._taken()
+
+    def _taken(self) -> None:
+        if self._take_due is not None:
+            self._take_due.cancel()
+            self._take_due = None
 
     def send_400_response(self, msg: str) -> None:
         """What came is no request."""

@@ -4,7 +4,7 @@ In this order: the headers' size; Host, which must be an IP address, localhost o
 name of somebody else's that leads here is DNS rebinding); for all that is no GET, and for WebSockets,
 Origin and Sec-Fetch-Site, which must be ours (no cross-site request); the token, where one is set, as
 Bearer or as the password of Basic, so that a browser can ask for it, for everything but /healthz and the page
-(which says 401 itself, with a field for the token in it); the body's size and time. A page cannot give its
+(which says 401 itself, with a field for the token in it), and files may have a token of their own; the body's size and time. A page cannot give its
 WebSocket headers: there the token comes among the subprotocols, for a URL would be in logs. An answer of ours
 is JSON; an error says no more than its kind. Every answer has the security headers.
 
@@ -22,7 +22,7 @@ import ipaddress
 import json
 import sys
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -72,13 +72,16 @@ class Refusal(Exception):  # noqa: N818 - it carries an answer
 class Door:
     """Who is let in: a token for all but `open_paths`, or None; only IP addresses, localhost and `names` as Host.
 
-    `local`: of IP addresses, only this machine's own.
+    `local`: of IP addresses, only this machine's own. Below `files` are paths for which `files_token` will do,
+    too; with neither token they are open.
     """
 
-    token: str | None
+    token: str | None = field(repr=False)
     names: frozenset[str] = frozenset()
     local: bool = True
     open_paths: frozenset[str] = frozenset({"/healthz"})
+    files: tuple[str, ...] = ()
+    files_token: str | None = field(default=None, repr=False)
 
     def check(self, scope: Scope) -> None:
         """Raise a `Refusal` unless the request may pass; its body was not looked at."""
@@ -90,7 +93,7 @@ class Door:
             raise Refusal(421, "this server has no such name; see the setting serve_names")
         if scope["type"] == "websocket" or scope["method"] not in {"GET", "HEAD", "OPTIONS"}:
             _same_origin(headers, hosts[0])
-        if self.token is not None and scope["path"] not in self.open_paths and not self.admits(headers):
+        if (tokens := self._due(scope["path"])) and not _brings(headers, tokens):
             raise Refusal(
                 401, "a token is needed", (("www-authenticate", 'Basic realm="fallback", charset="UTF-8"'),)
             )
@@ -116,8 +119,20 @@ class Door:
     def admits(self, headers: Headers) -> bool:
         """Whether one of the request's credentials is the token."""
         assert self.token is not None
-        token = self.token.encode()
-        return any([hmac.compare_digest(given, token) for given in _given(headers)])  # noqa: C419 - all of them
+        return _brings(headers, [self.token])
+
+    def _due(self, path: str) -> list[str]:
+        """The tokens of which one must be brought to this path; none: it is open."""
+        if path in self.open_paths:
+            return []
+        tokens = (self.token, self.files_token if path.startswith(self.files) else None)
+        return [token for token in tokens if token is not None]
+
+
+def _brings(headers: Headers, tokens: list[str]) -> bool:
+    """Whether one of the request's credentials is one of these tokens."""
+    pairs = [(given, token.encode()) for given in _given(headers) for token in tokens]
+    return any([hmac.compare_digest(given, token) for given, token in pairs])  # noqa: C419 - all of them
 
 
 def _given(headers: Headers) -> list[bytes]:

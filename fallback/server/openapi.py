@@ -7,184 +7,12 @@ and what the guard refuses before a route is looked for, but for what any reques
 from __future__ import annotations
 
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING
 
-from fallback.server.body import MODELS, NAME_CHARS
+from fallback.server.schemas import SCHEMAS, TEXT, ref
 
-Json = dict[str, Any]
-
-
-def _object(required: Json, **optional: Json) -> Json:
-    return {"type": "object", "properties": required | optional, "required": list(required)}
-
-
-def _list(of: Json) -> Json:
-    return {"type": "array", "items": of}
-
-
-def _maybe(kind: str) -> Json:
-    return {"type": [kind, "null"]}
-
-
-def _ref(name: str) -> Json:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-TEXT, WHOLE, NUMBER, FLAG = ({"type": kind} for kind in ("string", "integer", "number", "boolean"))
-TIME = {"type": "string", "format": "date-time"}
-MAYBE_TIME = {"type": ["string", "null"], "format": "date-time"}
-
-_RUN: Json = {
-    "run": TEXT,
-    "kind": {"enum": ["sync", "verify"]},
-    "models": _list(TEXT),
-    "status": {"enum": ["running", "stopping", "completed", "error", "paused"]},
-    "started_at": TIME,
-    "ended_at": MAYBE_TIME,
-    "joined": WHOLE,
-    "error": _maybe("string"),
-}
-_COUNTS = _object({"success": WHOLE, "error": WHOLE, "avg_latency": NUMBER})
-_COUNTS_BY_HOUR = _object({"success": WHOLE, "error": WHOLE, "avg_latency": NUMBER, "hours": _list(_COUNTS)})
-_LAYER = _object(
-    {
-        "status": {"enum": ["unknown", "healthy", "degraded"]},
-        "success_rate": NUMBER,
-        "avg_latency_ms": NUMBER,
-    }
-)
-_FILE = _object(
-    {
-        "path": TEXT,
-        "size": _maybe("integer"),
-        "state": {"enum": ["present", "unverified", "missing"]},
-        "verified_at": MAYBE_TIME,
-        "layer": TEXT,
-        "source": TEXT,
-    }
-)
-SCHEMAS: dict[str, Json] = {
-    "Error": _object({"error": TEXT}),
-    "Record": _object(
-        {
-            "timestamp": TIME,
-            "modelType": TEXT,
-            "layer": _maybe("string"),
-            "gateway": _maybe("string"),
-            "status": {"enum": ["hit", "success", "error", "all_layers_exhausted"]},
-            "latency_ms": NUMBER,
-            "bytes_downloaded": WHOLE,
-            "bytes_total": _maybe("integer"),
-            "error_type": _maybe("string"),
-            "error_message": _maybe("string"),
-        }
-    ),
-    "Metrics": _object({"metrics": _list(_ref("Record"))}),
-    "Summary": _object(
-        {
-            "total": WHOLE,
-            "cache_hits": WHOLE,
-            "ipfs": _COUNTS,
-            "huggingface": _COUNTS,
-            "gateways": {"type": "object", "additionalProperties": _COUNTS},
-        }
-    ),
-    "Health": _object({"cache": _object({"hit_rate": NUMBER}), "ipfs": _LAYER, "huggingface": _LAYER}),
-    "History": _object(
-        {
-            "hours": _list(TIME),
-            "layers": {"type": "object", "additionalProperties": _COUNTS_BY_HOUR},
-            "errors": _list(_ref("Record")),
-        }
-    ),
-    "Reset": _object({"ok": FLAG, "message": TEXT}),
-    "Asked": {
-        "type": "object",
-        "properties": {
-            "models": {
-                "type": "array",
-                "maxItems": MODELS,
-                "items": {"type": "string", "minLength": 1, "maxLength": NAME_CHARS},
-            }
-        },
-        "additionalProperties": False,
-    },
-    "Started": _object({**_RUN, "url": TEXT, "is_joined": FLAG}),
-    "Run": _object(_RUN),
-    "Runs": _object({"runs": _list(_ref("Run"))}),
-    "WholeRun": _object(
-        {
-            **_RUN,
-            "progress": {"type": "object"},
-            "files": _list({"type": "object"}),
-            "summary": _maybe("object"),
-        }
-    ),
-    "Models": _object(
-        {
-            "manifest": TEXT,
-            "models_dir": TEXT,
-            "last_error": {"anyOf": [_ref("Record"), {"type": "null"}]},
-            "models": _list(
-                _object(
-                    {
-                        "name": TEXT,
-                        "type": TEXT,
-                        "model_id": TEXT,
-                        "dir": TEXT,
-                        "version": _object(
-                            {
-                                "state": {"enum": ["current", "newer", "unknown", "unpinned", "untracked"]},
-                                "said": TEXT,
-                                "since": MAYBE_TIME,
-                                "commit": _maybe("string"),
-                            }
-                        ),
-                        "files": _list(_FILE),
-                    }
-                )
-            ),
-        }
-    ),
-    "Downloads": _object(
-        {
-            "downloads": _list(
-                _object(
-                    {
-                        "id": WHOLE,
-                        "downloadPath": TEXT,
-                        "status": {
-                            "enum": ["pending", "in_progress", "resuming", "paused", "success", "failed"]
-                        },
-                        "downloaded_bytes": WHOLE,
-                        "total_bytes": _maybe("integer"),
-                        "error_message": _maybe("string"),
-                        "attempts": WHOLE,
-                        "currentSize": WHOLE,
-                    }
-                )
-            )
-        }
-    ),
-    "Sources": _object(
-        {
-            "sources": _list(
-                _object(
-                    {
-                        "layer": {"enum": ["ipfs", "huggingface"]},
-                        "source": TEXT,
-                        "health": TEXT,
-                        "state": {"enum": ["up", "cooling", "retired"]},
-                        "reason": TEXT,
-                        "attempts": _COUNTS,
-                    }
-                )
-            )
-        }
-    ),
-    "Alive": _object({"ok": FLAG}),
-}
-"""More keys may be added to each."""
+if TYPE_CHECKING:
+    from fallback.server.schemas import Json
 
 _ALWAYS = {
     "400": "the request is not HTTP, or its body is not JSON",
@@ -209,8 +37,8 @@ _RUN_ID = [{"name": "run", "in": "path", "required": True, "schema": TEXT}]
 _DOWNLOAD_ID = [{"name": "id", "in": "path", "required": True, "schema": TEXT}]
 
 
-def document(base_url: str, *, has_token: bool) -> Json:
-    """The document of a server with this prefix; `has_token`: requests must bring one."""
+def document(base_url: str, *, has_token: bool, has_files: bool = False) -> Json:
+    """The document of a server with this prefix; `has_token`: requests must bring one; `has_files`: it shares them."""
     paths: dict[str, Json] = {
         "/api/models": {"get": _says("Each model and file", "Models", _MANIFEST)},
         "/api/models/sync": {
@@ -240,6 +68,8 @@ def document(base_url: str, *, has_token: bool) -> Json:
         "/healthz": {"get": _says("That the server answers", "Alive") | {"security": []}},
         "/openapi.json": {"get": _says("This document")},
     }
+    if has_files:
+        paths["/files/sha256/{sha256}"] = _file()
     for operations in paths.values():
         for method in [name for name in operations if name != "parameters"]:
             if has_token and "security" not in operations[method]:
@@ -258,8 +88,38 @@ def document(base_url: str, *, has_token: bool) -> Json:
     }
 
 
+def _file() -> Json:
+    name = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+    conditions = ("If-Match", "If-None-Match")
+    return {
+        "parameters": [{"name": "sha256", "in": "path", "required": True, "schema": name}],
+        "get": _given("A file, or one range of it", ("Range", "If-Range", *conditions), "200", "206"),
+        "head": _given("The same without its bytes", conditions, "200"),
+    }
+
+
+def _header(name: str) -> Json:
+    return {"name": name, "in": "header", "required": False, "schema": TEXT}
+
+
+def _given(summary: str, headers: tuple[str, ...], *statuses: str) -> Json:
+    """A file, or a part of it."""
+    bytes_ = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+    said = {name: {"schema": TEXT} for name in ("ETag", "Content-Length", "Content-Range")}
+    errors = {"404": "it is not here", "412": "it has another entity tag", "503": "too many other transfers"}
+    if "206" in statuses:
+        errors["416"] = "no byte of it is asked for"
+    answers = {status: {"description": summary, "headers": said, **bytes_} for status in statuses}
+    answers["304"] = {"description": "it is what the client has", "headers": {"ETag": {"schema": TEXT}}}
+    return {
+        "summary": summary,
+        "parameters": [_header(name) for name in headers],
+        "responses": answers | _errors(errors),
+    }
+
+
 def _says(summary: str, schema: str = "", errors: Json | None = None, *, also: tuple[str, ...] = ()) -> Json:
-    content = {"application/json": {"schema": _ref(schema) if schema else {"type": "object"}}}
+    content = {"application/json": {"schema": ref(schema) if schema else {"type": "object"}}}
     answers = {status: {"description": summary, "content": content} for status in ("200", *also)}
     return {"summary": summary, "responses": answers | _errors(errors or {})}
 
@@ -280,9 +140,9 @@ def _begins(summary: str, *, body: bool = True) -> Json:
     answer = {
         "description": "the run; look at its url",
         "headers": {"Location": {"schema": TEXT}},
-        "content": {"application/json": {"schema": _ref("Started")}},
+        "content": {"application/json": {"schema": ref("Started")}},
     }
-    asked = {"required": False, "content": {"application/json": {"schema": _ref("Asked")}}}
+    asked = {"required": False, "content": {"application/json": {"schema": ref("Asked")}}}
     return {
         "summary": summary,
         **({"requestBody": asked} if body else {}),
@@ -295,4 +155,4 @@ def _errors(more: Json) -> Json:
 
 
 def _error(what: str) -> Json:
-    return {"description": what, "content": {"application/json": {"schema": _ref("Error")}}}
+    return {"description": what, "content": {"application/json": {"schema": ref("Error")}}}

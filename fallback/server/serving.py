@@ -22,10 +22,12 @@ from fallback.errors import SettingsError
 from fallback.server.app import Api, application
 from fallback.server.connection import HttpConnection, WatchConnection
 from fallback.server.feed import Feed
+from fallback.server.files import FOLDER, Files
 from fallback.server.guard import HEADER_BYTES, Door
 from fallback.server.prometheus import Prometheus
 from fallback.server.revalidating import revalidating
 from fallback.server.runs import Runs
+from fallback.share.shelf import Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,10 +47,11 @@ def serve(settings: Settings, started: Callable[[str], None]) -> None:
     """Serve until a signal comes; `started` is told the page's URL once it can be asked for.
 
     Raises:
-        SettingsError: it listens beyond this machine and no token is set, or the address cannot be had.
+        SettingsError: it listens beyond this machine, no token is set and no files are shared; or the address
+            cannot be had.
     """
     local = ipaddress.ip_address(settings.serve_host).is_loopback
-    if not local and settings.serve_token is None:
+    if not local and settings.serve_token is None and not settings.share:
         raise SettingsError(
             f"serve_host: {settings.serve_host} can be reached from other machines, so serve_token must be set"
         )
@@ -69,9 +72,13 @@ async def _serve(
         names=frozenset(settings.serve_names),
         local=local,
         open_paths=frozenset({"/healthz", f"{prefix}/healthz", f"{prefix}/"}),
+        files=(FOLDER, f"{prefix}{FOLDER}") if settings.share else (),
+        files_token=settings.share_token,
     )
+    # Whoever shares files with a network, and has set no token for the rest, shares them and nothing else.
+    is_alone = not local and settings.serve_token is None
     config = uvicorn.Config(
-        application(Api(settings, runs, feed, prometheus), door),
+        application(Api(settings, runs, feed, prometheus), door, _files(settings), is_alone=is_alone),
         http=HttpConnection,  # of h11, which bounds a request's head; httptools does not
         h11_max_incomplete_event_size=4 * HEADER_BYTES,
         ws=WatchConnection,
@@ -90,6 +97,14 @@ async def _serve(
     host, port = listening.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     await server.listen(listening, lambda: started(f"http://{shown}:{port}{prefix}/"))
+
+
+def _files(settings: Settings) -> Files | None:
+    """What is given to other machines; None: nothing."""
+    if not settings.share:
+        return None
+    shelf = Shelf(settings.models_dir, settings.state_path, report.warn)
+    return Files(shelf.take, settings.share_transfers)
 
 
 def few_threads() -> None:

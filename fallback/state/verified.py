@@ -56,6 +56,14 @@ class Verified:
             return _row(values)
         return None
 
+    def having(self, sha256: str) -> list[tuple[str, Row]]:
+        """The rows of files with these bytes, with their paths."""
+        rows = self._db.execute(
+            f"SELECT path, {COLUMNS} FROM verified WHERE sha256 = ? ORDER BY path",  # noqa: S608 - a constant
+            (sha256,),
+        )
+        return [(path, row) for path, *values in rows if (row := _row(values)) is not None]
+
     def put(self, path: str, row: Row) -> None:
         """Remember `row` for `path`, instead of what was."""
         values = list(row)

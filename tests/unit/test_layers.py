@@ -53,6 +53,7 @@ ORDER = [
     "http_answer",
     "transport",
     "race",
+    "share",
     "network",
     "metrics",
     "downloads",

@@ -61,3 +61,23 @@ def test_without_a_cid_a_gateway_is_not_asked() -> None:
 def test_the_preferred_layer_comes_first() -> None:
     layers = [source.layer for source in in_order(Settings(preferred_layer="huggingface"))]
     assert layers == ["huggingface", "ipfs", "ipfs", "ipfs", "ipfs"]
+
+
+def test_peers_come_before_all_others_and_are_asked_by_digest() -> None:
+    model = Manifest.builtin().models[0]
+    file = model.files[0]
+    settings = Settings(
+        peers=("http://192.0.2.7:8484/gm", "https://dweb.link"),
+        peer_token="secret",
+        preferred_layer="huggingface",
+    )
+    first, second, *others = in_order(settings)
+    assert (first.layer, first.name) == ("peer", "192.0.2.7:8484/gm")
+    assert second.name == "dweb.link (peer)", "a gateway has that name"
+    assert {source.layer for source in others} == {"ipfs", "huggingface"}
+    request = first.request(Wanted(model, file))
+    assert request is not None
+    assert request.url == f"http://192.0.2.7:8484/gm/files/sha256/{file.sha256}"
+    assert request.headers()["Range"] == "bytes=0-"
+    assert "secret" not in repr(first) + repr(request)
+    assert first.request(Wanted(model, replace(file, sha256=None))) is None
