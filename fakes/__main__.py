@@ -34,7 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         scenario = find_scenario(options.scenario)
         manifest = json.loads(options.manifest.read_text()) if options.manifest else None
-        world = World(Catalogue(manifest, size=options.size), scenario=scenario, https=options.https)
+        world = World(
+            Catalogue(manifest, size=options.size),
+            scenario=scenario,
+            https=options.https,
+            peers=options.peers,
+        )
     except (OSError, ValueError) as error:
         parser.error(str(error))
     _serve(world, as_json=options.json)
@@ -60,6 +65,13 @@ def _parser() -> argparse.ArgumentParser:
         "--manifest", type=Path, metavar="FILE", help="what to serve, in the shape of models.json"
     )
     up.add_argument("--https", action="store_true", help="speak TLS, with a CA made for this world")
+    up.add_argument(
+        "--peers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="so many machines of the network that share the files",
+    )
     up.add_argument("--json", action="store_true", help="one line: urls, control, manifest, environment")
     listing = commands.add_parser("list", help="print the catalogue of faults")
     listing.add_argument("--json", action="store_true", help="as one JSON object: rows and faults")
@@ -110,6 +122,8 @@ def _examples(world: World) -> Iterator[str]:
     model = next(iter(world.manifest().values()))
     hub = model.get("huggingface")
     for path in list(model["files"])[:1]:
+        for peer in world.peers[:1]:
+            yield f"curl -O {peer}/files/sha256/{model['files'][path]['sha256']}"
         yield f"curl -O {world.gateways[0]}/ipfs/{model['ipfs']['cid']}/{quote(path)}"
         if hub is not None:
             kind = "datasets/" if hub.get("repo_type") == "dataset" else ""

@@ -1,4 +1,4 @@
-"""A world of fakes, started in one call: gateways, a Hub and its CDN, one journal, rules that spoil what you name.
+"""A world of fakes, started in one call: gateways, a Hub and its CDN, peers, one journal, rules that spoil what you name.
 
     with World(size="small") as world:
         world.add("gateway1", Status(404))
@@ -30,6 +30,7 @@ from fakes.host import Host, Listener
 from fakes.hub import Hub
 from fakes.journal import Journal
 from fakes.kubo import Kubo
+from fakes.peer import Peer
 from fakes.pinata import JWT, Pinata
 from fakes.play import Fake
 from fakes.quota import Quota
@@ -68,7 +69,8 @@ class World:
     CA that signed for them, made for this world and gone with it. `hub_quota` is how many requests it answers a client in `hub_window_s`
     (None: any number). `gateway_modes` says by name which gateways serve blocks alone or redirect to subdomains, and
     `gateway_caps` which give no file of more bytes than so many, except as blocks. Unless `published`, the gateways have
-    nothing until Pinata or Kubo is sent it.
+    nothing until Pinata or Kubo is sent it. There are so many `peers`, which have all files: `peer1`… , each wanting
+    `peer_token`, if one is given.
     """
 
     def __init__(
@@ -91,11 +93,15 @@ class World:
         gateway_caps: Mapping[str, int] | None = None,
         https: bool = False,
         published: bool = True,
+        peers: int = 0,
+        peer_token: str | None = None,
     ) -> None:
         self.catalogue = manifest if isinstance(manifest, Catalogue) else Catalogue(manifest, size=size)
         self.blocks = self.catalogue.blocks.copy() if published else Blockstore()
         self._scenario = scenario if isinstance(scenario, Scenario) else shipped(scenario or "healthy")
         self._names = [f"gateway{number}" for number in range(1, gateways + 1)]
+        self._peer_names = [f"peer{number}" for number in range(1, peers + 1)]
+        self._peer_token = peer_token
         self._send_buffer, self._url_ttl_s, self._page_size = send_buffer, url_ttl_s, page_size
         self._access = Access(token, frozenset(gated), dict(renamed or {}), anonymous_missing)
         self._quota = hub_quota, hub_window_s
@@ -114,9 +120,10 @@ class World:
             self._certificates = self._make_certificates(opened) if self._https else None
             self.ca = self._certificates.ca if self._certificates else None
             self._rules, self._turn = Rules(self._apply), asyncio.Lock()
-            self._listeners = {name: self._listener(name, opened) for name in (*self._names, *_OTHERS)}
+            self._listeners = {name: self._listener(name, opened) for name in self._all_names}
             self.urls = {name: listener.url for name, listener in self._listeners.items()}
             self.gateways = [self.urls[name] for name in self._names]
+            self.peers = [self.urls[name] for name in self._peer_names]
             self.hub, self.cdn, self.pinata, self.kubo = (self.urls[name] for name in _OTHERS)
             for name, site in self._sites().items():
                 fake = Fake(name, site, self._rules, self.journal)
@@ -130,6 +137,10 @@ class World:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._opened.close()
+
+    @property
+    def _all_names(self) -> tuple[str, ...]:
+        return (*self._names, *_OTHERS, *self._peer_names)
 
     def _listener(self, name: str, opened: contextlib.ExitStack) -> Listener:
         certificates = None if name == "control" else self._certificates
@@ -174,6 +185,7 @@ class World:
             "cdn": cdn,
             "pinata": Pinata(self.blocks),
             "kubo": Kubo(self.blocks),
+            **{name: Peer(self.catalogue, token=self._peer_token) for name in self._peer_names},
         }
 
     def push(self, repo: str, changes: Mapping[str, int | None], *, repo_type: RepoType = "model") -> HubRepo:
@@ -199,6 +211,10 @@ class World:
             "FALLBACK_KUBO_API": self.kubo,
             "PINATA_JWT": JWT,
         }
+        if self.peers:
+            told["FALLBACK_PEERS"] = ",".join(self.peers)
+        if self.peers and self._peer_token:
+            told["FALLBACK_PEER_TOKEN"] = self._peer_token
         return told | (dict.fromkeys(_CA_VARIABLES, str(self.ca)) if self.ca else {})
 
     def add(
