@@ -40,11 +40,11 @@ test: $(READY) ## unit and flow tests, with branch coverage; other people's prog
 conformance: $(READY) ## the conformance suite against CLIENT="…", or this engine
 	$(BIN)/python -m tests.conformance $(if $(CLIENT),--client "$(CLIENT)") --dump out/conformance/failures --report out/conformance
 
-matrix: $(READY) ## the conformance suite against every client in tests/conformance/clients: one page of all (an hour)
+matrix: $(READY) ## the conformance suite against every client in tests/conformance/clients: one page of all, counts into the README (an hour)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[peers]'
 	for client in $(CLIENTS); do PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.conformance \
 	  --client tests/conformance/clients/$$client --report out/matrix/$$client || failed=1; done; \
-	$(BIN)/python -m tests.conformance merge $(addprefix out/matrix/,$(CLIENTS)) --into out/matrix && [ -z "$$failed" ]
+	$(BIN)/python -m tests.conformance merge $(addprefix out/matrix/,$(CLIENTS)) --into out/matrix --counts README.md && [ -z "$$failed" ]
 
 clients: $(READY) $(OLD_HUB) $(NODE) ## other people's programs against the fakes: huggingface_hub, curl, wget, aria2c, pooch, npm's IPFS
 	$(BIN)/python -m pytest tests/clients

@@ -1,7 +1,7 @@
 """`fallback-conformance`, or `python -m tests.conformance`: run the suite against a client, or merge clients' reports.
 
     fallback-conformance --client "CLIENT" [--report DIR] [--dump DIR] [--jobs N] [pytest's own options: -k, -m, -x, …]
-    fallback-conformance merge DIR DIR … --into DIR
+    fallback-conformance merge DIR DIR … --into DIR [--counts README.md]
 
 Runs in parallel where pytest-xdist is installed. Ends as pytest does: 0 is all as required or expected.
 """
@@ -61,9 +61,15 @@ def _merge(given: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="fallback-conformance merge")
     parser.add_argument("reports", nargs="+", type=Path, help="report.json of each client, or its folder")
     parser.add_argument("--into", required=True, type=Path, help="write report.html and matrix.json there")
+    parser.add_argument(
+        "--counts",
+        type=Path,
+        metavar="FILE",
+        help="write each client's counts into that document, between `<!-- conformance: begin -->` and `… end -->`",
+    )
     options = parser.parse_args(given)
     try:
-        merge(options.reports, options.into)
+        merge(options.reports, options.into, options.counts)
     except (OSError, ValueError) as error:
         parser.error(str(error))
     return 0

@@ -118,15 +118,18 @@ def expected_failures(command: Sequence[str]) -> dict[str, str]:
 
 
 def reasons_in(path: Path) -> dict[str, str]:
-    """Case ids with their reasons, a line each; UsageError if a line is no such."""
-    reasons = {}
+    """Case ids with their reasons; a line is one id or several, a colon and the reason: else a UsageError."""
+    reasons: dict[str, str] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
-        name, _, reason = line.partition(":")
-        if not reason.strip():
-            raise pytest.UsageError(f"{path}, line {number}: a line is a case's id, a colon and the reason")
-        reasons[name.strip()] = reason.strip()
+        names, _, reason = line.partition(":")
+        if not names.strip() or not reason.strip():
+            raise pytest.UsageError(f"{path}, line {number}: a line is cases' ids, a colon and the reason")
+        for name in names.split():
+            if name in reasons:
+                raise pytest.UsageError(f"{path}, line {number}: {name} has a reason already")
+            reasons[name] = reason.strip()
     return reasons
 
 

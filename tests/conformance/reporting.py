@@ -1,11 +1,14 @@
 """What is said at the end of a run: the table, report.json, report.html. Also reports of several clients as one page.
 
-A report is what `report.json` has: the client, how many cases of each level came out how, and every case with its runs.
+A report is what `report.json` has: the client, the day, how many cases of each level came out how, and every case with its
+runs.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 GOOD = frozenset({"pass", "na", "no", "skipped", "xfail"})
+FAILED = ("fail", "xfail", "no")
+MARKS = re.compile(r"(?<=<!-- conformance: begin -->\n).*(?=<!-- conformance: end -->)", re.DOTALL)
 COLUMNS = ("pass", "fail", "xfail", "xpass", "na", "no", "skipped")
 
 
@@ -26,7 +31,8 @@ def finish(
     """Print the table; write the reports if a folder is given."""
     order = {name: number for number, name in enumerate(all_cases())}
     cases = sorted(told, key=lambda each: order.get(each["id"], len(order)))
-    report = {"protocol": 1, "client": client, "counts": counts(cases), "cases": cases}
+    today = dt.datetime.now(dt.UTC).date().isoformat()
+    report = {"protocol": 1, "client": client, "date": today, "counts": counts(cases), "cases": cases}
     for line in table(client, cases):
         write(line)
     if folder is not None:
@@ -37,8 +43,11 @@ def finish(
         write(f"reports: {path / 'report.json'}, {path / 'report.html'}")
 
 
-def merge(reports: Sequence[Path], target: Path) -> None:
-    """One page of several clients' reports, each a report.json or a folder with one; ValueError if one is none."""
+def merge(reports: Sequence[Path], target: Path, counted: Path | None = None) -> None:
+    """One page of several clients' reports, each a report.json or a folder with one; ValueError if one is none.
+
+    `counted` is a document that gets the clients' counts between its two marks; ValueError if it has none.
+    """
     found = []
     for path in reports:
         file = path / "report.json" if path.is_dir() else path
@@ -52,6 +61,27 @@ def merge(reports: Sequence[Path], target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     (target / "report.html").write_text(page(found))
     (target / "matrix.json").write_text(json.dumps(matrix(found), indent=1) + "\n")
+    if counted is not None:
+        made = "".join(f"{line}\n" for line in counts_table(found))
+        text, places = MARKS.subn(lambda _: made, counted.read_text(encoding="utf-8"))
+        if places != 1:
+            raise ValueError(f"{counted} has no marks for the counts: {MARKS.pattern}")
+        counted.write_text(text, encoding="utf-8")
+
+
+def counts_table(reports: Sequence[dict[str, Any]]) -> Iterable[str]:
+    """As Markdown: of each client how many requirements it passed, failed and does not do, by level; the day in the head."""
+    days = sorted({report["date"] for report in reports})
+    yield f"| passed / failed / n.a. ({' to '.join(dict.fromkeys((days[0], days[-1])))}) | MUST | SHOULD | MAY | of the failed only early |"
+    yield "|---|---|---|---|---|"
+    for report in reports:
+        cells = [
+            f"{found.get('pass', 0) + found.get('xpass', 0)} / {sum(found.get(name, 0) for name in FAILED)} / "
+            f"{found.get('na', 0) + found.get('skipped', 0)}"
+            for found in report["counts"].values()
+        ]
+        early = sum(case["only_early"] for case in report["cases"] if case["result"] in FAILED)
+        yield f"| {report['client']} | {' | '.join(cells)} | {early or ''} |"
 
 
 def matrix(reports: Iterable[dict[str, Any]]) -> dict[str, Any]:

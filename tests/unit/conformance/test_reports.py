@@ -40,7 +40,8 @@ def told(name: str, result: str, **more: Any) -> dict[str, Any]:
 
 
 def report(client: str, *cases: dict[str, Any]) -> dict[str, Any]:
-    return {"protocol": 1, "client": client, "counts": reporting.counts(cases), "cases": list(cases)}
+    counts = reporting.counts(cases)
+    return {"protocol": 1, "client": client, "date": "2026-01-02", "counts": counts, "cases": list(cases)}
 
 
 FAILED = told("R-A-1", "fail", problems=["it held <other> bytes"])
@@ -53,10 +54,17 @@ class TestExpectedFailures:
         (tmp_path / "c.py.xfails").write_text("# known\n\nR-A-1: no digests: none\n")
         assert expected_failures(["python3", str(client)]) == {"R-A-1": "no digests: none"}
 
-    def test_a_line_without_a_reason_is_refused(self, tmp_path: Path) -> None:
+    def test_several_may_have_one_reason(self, tmp_path: Path) -> None:
+        client = tmp_path / "c.py"
+        client.touch()
+        (tmp_path / "c.py.xfails").write_text("R-A-1 R-A-2: no digests\n")
+        assert expected_failures([str(client)]) == {"R-A-1": "no digests", "R-A-2": "no digests"}
+
+    @pytest.mark.parametrize("lines", ["R-A-1\n", ": why\n", "R-A-1: why\nR-A-1: or why\n"])
+    def test_a_line_that_is_none_is_refused(self, tmp_path: Path, lines: str) -> None:
         (tmp_path / "c.py").touch()
-        (tmp_path / "c.py.xfails").write_text("R-A-1\n")
-        with pytest.raises(pytest.UsageError, match="line 1"):
+        (tmp_path / "c.py.xfails").write_text(lines)
+        with pytest.raises(pytest.UsageError, match=r"xfails, line \d"):
             expected_failures([str(tmp_path / "c.py")])
 
     def test_without_a_file_nothing_is_expected(self) -> None:
@@ -136,6 +144,31 @@ class TestMerging:
         assert made["cases"] == {"R-A-1": {"one": "fail", "two": "fail"}}
         assert made["clients"]["one"]["MUST"] == {"fail": 1}
         assert "two" in (tmp_path / "report.html").read_text()
+
+    def test_counts_go_between_the_marks_of_a_document(self, tmp_path: Path) -> None:
+        cases = (
+            FAILED | {"only_early": True},
+            told("R-A-2", "pass"),
+            told("R-A-3", "na"),
+            told("R-A-4", "xfail"),
+        )
+        (tmp_path / "report.json").write_text(json.dumps(report("one", *cases)))
+        document = tmp_path / "README.md"
+        document.write_text("before\n<!-- conformance: begin -->\nold\n<!-- conformance: end -->\nafter\n")
+        assert main(["merge", str(tmp_path), "--into", str(tmp_path), "--counts", str(document)]) == 0
+        text = document.read_text()
+        assert "| one | 1 / 2 / 1 | 0 / 0 / 0 | 0 / 0 / 0 | 1 |\n<!-- conformance: end -->\nafter" in text
+        assert "(2026-01-02)" in text
+        assert "old" not in text
+
+    def test_a_document_without_marks_is_refused(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "report.json").write_text(json.dumps(report("one", FAILED)))
+        (tmp_path / "README.md").write_text("nothing\n")
+        with pytest.raises(SystemExit):
+            main(["merge", str(tmp_path), "--into", str(tmp_path), "--counts", str(tmp_path / "README.md")])
+        assert "no marks" in capsys.readouterr().err
 
     @pytest.mark.parametrize("text", ["{", "[]", '{"protocol": 9}'])
     def test_what_is_no_report_is_refused(
