@@ -33,8 +33,15 @@ if TYPE_CHECKING:
     from fallback.transport import Transport
 
 
+DISCOVER_S = 1.0
+"""For peers to answer that nobody has listed."""
+
+
 class Network:
-    """Of one run: `sources` are those of the settings, unless others are given; none when offline."""
+    """Of one run: `sources` are those of the settings, unless others are given; none when offline.
+
+    `over`: nobody is looked for any more; `warn` is told why nobody could be.
+    """
 
     def __init__(
         self,
@@ -43,9 +50,16 @@ class Network:
         state: State,
         clock: Clock,
         stop: Callable[[], bool],
+        *,
+        over: Callable[[], bool] = lambda: False,
+        warn: Callable[[str], None] = lambda _message: None,
     ) -> None:
-        chosen = in_order(settings) if sources is None else sources
-        self.sources = () if settings.offline else chosen
+        if settings.offline:
+            self.sources: tuple[Source, ...] = ()
+        elif sources is not None:
+            self.sources = sources
+        else:
+            self.sources = in_order(settings, _found(over, warn) if settings.discover else ())
         self.health = {
             name: carried(health, clock.now(), settings.max_wait_s)
             for name, health in state.health.load().items()
@@ -119,3 +133,16 @@ class Network:
         self.askers.shutdown()
         if self._transport is not None:
             self._transport.close()
+
+
+def _found(over: Callable[[], bool], warn: Callable[[str], None]) -> tuple[str, ...]:
+    """Peers that answer by mDNS; without its extra or a network there are none (P11)."""
+    try:
+        from fallback.share.finding import found  # noqa: PLC0415 - few look for peers
+
+        return found(DISCOVER_S, over)
+    except ModuleNotFoundError as error:
+        warn(f"discover: {error.name} is not installed: pip install 'fallback[lan]'")
+    except OSError as error:
+        warn(f"discover: no network can be asked for peers: {error.strerror or type(error).__name__}")
+    return ()

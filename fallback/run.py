@@ -110,7 +110,8 @@ def running(
     root = root or settings.models_dir
     with State(settings.state_path, lambda message: teller(Warned(message))) as state:
         teller.add(metrics.Recorder(state.attempts, types, clock.now))
-        network = _Late(settings, sources, state, clock, ending)
+        deadline = None if settings.deadline_s is None else clock.now() + settings.deadline_s
+        network = _Late(settings, sources, state, clock, ending, deadline=deadline, emit=teller)
         run = Run(
             settings=settings,
             clock=clock,
@@ -125,7 +126,7 @@ def running(
             emit=teller,
             stop=ending,
             observe=teller.add,
-            deadline=None if settings.deadline_s is None else clock.now() + settings.deadline_s,
+            deadline=deadline,
             rehash=rehash,
         )
         try:
@@ -166,9 +167,12 @@ class _Late:
         state: State,
         clock: Clock,
         stop: Stop,
+        *,
+        deadline: float | None,
+        emit: Callable[[Event], None],
     ) -> None:
         self._settings, self._sources, self._state = settings, sources, state
-        self._clock, self._stop = clock, stop
+        self._clock, self._stop, self._deadline, self._emit = clock, stop, deadline, emit
         self._made: Network | None = None
         self._lock = threading.Lock()
 
@@ -178,9 +182,18 @@ class _Late:
         with self._lock:
             if self._made is None:
                 self._made = Network(
-                    self._settings, self._sources, self._state, self._clock, self._stop.is_set
+                    self._settings,
+                    self._sources,
+                    self._state,
+                    self._clock,
+                    self._stop.is_set,
+                    over=self._over,
+                    warn=lambda message: self._emit(Warned(message)),
                 )
             return self._made
+
+    def _over(self) -> bool:
+        return self._stop.is_set() or (self._deadline is not None and self._clock.now() >= self._deadline)
 
     def close(self) -> None:
         if self._made is not None:

@@ -98,6 +98,11 @@ class Settings:
     peer_token: str | None = _set(
         None, "secret", "token for the peers that are listed; sent to them only", secret=True
     )
+    discover: bool = _set(
+        False,  # noqa: FBT003 - a default
+        "flag",
+        "look for peers on this network by mDNS; with share, be found there",
+    )
     offline: bool = _set(False, "flag", "request nothing")  # noqa: FBT003 - a default
     gateway_attempts: int = _set(2, "count", "attempts of a file at one gateway", low=1)
     hub_attempts: int = _set(3, "count", "attempts of a file at HuggingFace or a mirror", low=1)

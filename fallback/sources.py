@@ -20,7 +20,7 @@ from fallback.outcome import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable
 
     from fallback.exchange import Head
     from fallback.facts import LayerName
@@ -177,8 +177,8 @@ class Mirror:
         return NotHere(f"access denied ({head.status})")
 
 
-def in_order(settings: Settings) -> tuple[Source, ...]:
-    """The configured sources: peers, then the layer that is preferred, then the other (DESIGN, Layers).
+def in_order(settings: Settings, found: Iterable[str] = ()) -> tuple[Source, ...]:
+    """The configured sources: peers (those that are listed, and URLs that were `found`), then the layer that is preferred, then the other (DESIGN, Layers).
 
     Each has a name of its own: where a host is several sources, the later ones' tells how.
     """
@@ -194,14 +194,13 @@ def in_order(settings: Settings) -> tuple[Source, ...]:
         replace(last, called=f"{last.name} (huggingface)") if last.name in made else last,
     )
     known = hub + gateways if settings.preferred_layer == "huggingface" else gateways + hub
-    return _peers(settings, {source.name for source in known}) + known
-
-
-def _peers(settings: Settings, taken: Collection[str]) -> tuple[Source, ...]:
+    taken = {source.name for source in known}
     peers = [Peer(url, settings.peer_token) for url in settings.peers]
-    return tuple(
-        replace(peer, called=f"{peer.name} (peer)") if peer.name in taken else peer for peer in peers
-    )
+    listed = [replace(each, called=f"{each.name} (peer)") if each.name in taken else each for each in peers]
+    taken |= {source.name for source in (*peers, *listed)}
+    # The token was given for those that are listed; and what is known under a name is not a stranger's to spoil.
+    others = [each for each in map(Peer, found) if each.name not in taken]
+    return (*listed, *others, *known)
 
 
 def gateway_urls(settings: Settings, path: str) -> tuple[str, ...]:

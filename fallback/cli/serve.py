@@ -26,6 +26,9 @@ from fallback.errors import SettingsError
     is_flag=True,
     help="Give verified files to other machines; beyond loopback also without a token.",
 )
+@click.option(
+    "--discover", is_flag=True, help="Tell the network of it by mDNS, with --share; needs the extra lan."
+)
 def serve(**flags: Any) -> None:
     """Serve a page that shows syncs, an API, a WebSocket and metrics for Prometheus.
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @options.settings_options
 @options.run_options
 @click.option("--offline", is_flag=True, help="Request nothing: only check what is here.")
+@click.option("--discover", is_flag=True, help="Look for peers on this network by mDNS; needs the extra lan.")
 @click.option("--dry-run", is_flag=True, help="Say what would be fetched from where, and fetch nothing.")
 @click.pass_context
 def sync(context: click.Context, /, models: tuple[str, ...], **flags: Any) -> None:

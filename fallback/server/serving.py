@@ -27,6 +27,7 @@ from fallback.server.guard import HEADER_BYTES, Door
 from fallback.server.prometheus import Prometheus
 from fallback.server.revalidating import revalidating
 from fallback.server.runs import Runs
+from fallback.share.announcing import announcing
 from fallback.share.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -55,7 +56,11 @@ def serve(settings: Settings, started: Callable[[str], None]) -> None:
         raise SettingsError(
             f"serve_host: {settings.serve_host} can be reached from other machines, so serve_token must be set"
         )
-    with contextlib.closing(_bound(settings)) as listening, revalidating(settings):
+    with (
+        contextlib.closing(_bound(settings)) as listening,
+        revalidating(settings),
+        _announced(settings, listening),
+    ):
         asyncio.run(_serve(settings, listening, started, local=local))
 
 
@@ -97,6 +102,20 @@ async def _serve(
     host, port = listening.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     await server.listen(listening, lambda: started(f"http://{shown}:{port}{prefix}/"))
+
+
+@contextlib.contextmanager
+def _announced(settings: Settings, listening: socket.socket) -> Iterator[None]:
+    """The server is told of to its network, if it shares files and may be found."""
+    host, port = listening.getsockname()[:2]
+    with contextlib.ExitStack() as entered:
+        if settings.share and settings.discover:
+            try:
+                entered.enter_context(announcing(host, port, settings.base_url, report.warn))
+            except ModuleNotFoundError as error:
+                what = f"{error.name} is not installed: pip install 'fallback[lan]'"
+                raise SettingsError(f"discover: {what}") from None
+        yield
 
 
 def _files(settings: Settings) -> Files | None:

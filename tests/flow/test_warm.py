@@ -50,13 +50,13 @@ def _arguments(world: World, settings: Settings, manifest: Manifest, tmp_path: P
     return ["sync", "--models-dir", str(settings.models_dir), "--manifest", str(path), *gateways]
 
 
-@pytest.mark.parametrize("flags", [[], ["--quiet"]], ids=["table", "quiet"])
+@pytest.mark.parametrize("flags", [[], ["--quiet"], ["--discover"]], ids=["table", "quiet", "discover"])
 def test_a_warm_sync_loads_nothing_that_only_a_missing_file_needs(
     arguments: list[str], flags: list[str]
 ) -> None:
     """No HTTP library, no locks, no hash functions, no bars, and of this package no way to get a file."""
     modules = set(run([*arguments, *flags])["modules"])
-    assert not modules & {"requests", "urllib3", "rich", "starlette", "filelock", "hashlib"}
+    assert not modules & {"requests", "urllib3", "rich", "starlette", "filelock", "hashlib", "zeroconf"}
     assert not modules & {"fallback.transport", "fallback.download", "fallback.plan", "fallback.partial"}
 
 
