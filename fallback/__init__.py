@@ -6,7 +6,8 @@
 `sync` makes a folder match a manifest, `fetch` gets one file, `check_files` hashes all again,
 `manifest_from_dir` and `manifest_from_hub` make a manifest, `publish_models` has it pinned, `check_versions`
 asks whether there is a newer one, `find_upgrade` and `apply_upgrade` get it, `find_leftovers` and
-`delete_leftovers` free space. Names are loaded when they are first
+`delete_leftovers` free space, `create_bundle` and `install_bundle` carry models to machines without a network.
+Names are loaded when they are first
 used (PEP 562): importing this package, or `fallback.ipfs`, loads no HTTP library.
 """
 
@@ -17,10 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fallback.author import manifest_from_dir, manifest_from_hub
+    from fallback.bundles.installing import install_bundle
+    from fallback.bundles.making import Bundle, create_bundle
     from fallback.checking import Checked, check_files
     from fallback.cleaning import delete_leftovers, find_leftovers
     from fallback.engine import fetch, load_manifest, sync
     from fallback.errors import (
+        BundleError,
         BusyError,
         ConfigError,
         FallbackError,
@@ -45,6 +49,8 @@ if TYPE_CHECKING:
     from fallback.version import Version
 
 __all__ = [
+    "Bundle",
+    "BundleError",
     "BusyError",
     "Checked",
     "ConfigError",
@@ -74,6 +80,7 @@ __all__ = [
     "as_json",
     "check_files",
     "check_versions",
+    "create_bundle",
     "delete_leftovers",
     "due_models",
     "engine_progress",
@@ -81,6 +88,7 @@ __all__ = [
     "find_leftovers",
     "find_upgrade",
     "finish_upgrades",
+    "install_bundle",
     "known_versions",
     "load_manifest",
     "manifest_from_dir",
@@ -107,6 +115,8 @@ _HOMES = {
     "finish_upgrades": "switch",
     **dict.fromkeys(["Upgrade", "apply_upgrade", "find_upgrade"], "upgrade"),
     "Version": "version",
+    **dict.fromkeys(["Bundle", "create_bundle"], "bundles.making"),
+    "install_bundle": "bundles.installing",
 }
 
 

@@ -9,6 +9,7 @@
     │   ├── SizeError          the number of bytes is not the promised one
     │   └── DigestError        the bytes are not the promised ones
     ├── UnavailableError       whoever runs the network: no source could serve the file
+    ├── BundleError            whoever made or carried the bundle: it is not used, and nothing of it is visible
     ├── PublishError           whoever publishes: what came back is not what was sent; nothing was recorded
     ├── StorageError           whoever runs this machine: disk full, read-only, not a folder
     ├── BusyError              nobody: another call of this process is still getting the same models
@@ -124,6 +125,10 @@ class UnavailableError(FallbackError):
         self.reasons = tuple(reasons)
         lines = "".join(f"\n  {source}: {reason}" for source, reason in self.reasons)
         super().__init__(f"{name} {what}:{lines or ' none is configured for it'}")
+
+
+class BundleError(FallbackError):
+    """A bundle that is damaged, cut off, or holds what it may not; nothing of it is visible."""
 
 
 class PublishError(FallbackError):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-LayerName = Literal["cache", "peer", "ipfs", "huggingface", "mirror", "pin"]
+LayerName = Literal["cache", "peer", "ipfs", "huggingface", "bundle", "mirror", "pin"]
 
 
 @dataclass(frozen=True, slots=True)

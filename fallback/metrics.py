@@ -31,7 +31,7 @@ LAST = 10
 LAYERS = ("ipfs", "huggingface")
 """Always told of."""
 
-OTHERS = ("peer", "mirror")
+OTHERS = ("peer", "bundle", "mirror")
 """Told of when one was asked."""
 
 HOURS = 24

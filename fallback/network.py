@@ -38,7 +38,7 @@ DISCOVER_S = 1.0
 
 
 class Network:
-    """Of one run: `sources` are those of the settings, unless others are given; none when offline.
+    """Of one run: `sources` are those of the settings, unless others are given; when offline, none but a bundle.
 
     `over`: nobody is looked for any more; `warn` is told why nobody could be.
     """
@@ -54,12 +54,12 @@ class Network:
         over: Callable[[], bool] = lambda: False,
         warn: Callable[[str], None] = lambda _message: None,
     ) -> None:
-        if settings.offline:
-            self.sources: tuple[Source, ...] = ()
-        elif sources is not None:
-            self.sources = sources
-        else:
-            self.sources = in_order(settings, _found(over, warn) if settings.discover else ())
+        if sources is None:
+            is_discovering = settings.discover and not settings.offline
+            sources = in_order(settings, _found(over, warn) if is_discovering else ())
+        self.sources = (
+            tuple(each for each in sources if each.layer == "bundle") if settings.offline else sources
+        )
         self.health = {
             name: carried(health, clock.now(), settings.max_wait_s)
             for name, health in state.health.load().items()

@@ -76,6 +76,9 @@ class Settings:
     preferred_layer: Literal["ipfs", "huggingface"] = _set(
         "ipfs", "layer", "layer to try first: ipfs or huggingface"
     )
+    bundle: Path | None = _set(
+        None, "path", "bundle (a plain tar) to have files from when no other source has them"
+    )
     ca_bundle: Path | None = _set(
         None, "certificates", "CAs to believe (PEM); default: those of REQUESTS_CA_BUNDLE, else certifi's"
     )

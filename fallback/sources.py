@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote, urlsplit
 
+from fallback.bundled import InBundle
 from fallback.errors import SettingsError
 from fallback.exchange import Request, host_of, origin, usable, without_query
 from fallback.outcome import (
@@ -178,7 +179,7 @@ class Mirror:
 
 
 def in_order(settings: Settings, found: Iterable[str] = ()) -> tuple[Source, ...]:
-    """The configured sources: peers (those that are listed, and URLs that were `found`), then the layer that is preferred, then the other (DESIGN, Layers).
+    """The configured sources: peers (those that are listed, and URLs that were `found`), then the layer that is preferred, then the other; a bundle last (DESIGN, Layers).
 
     Each has a name of its own: where a host is several sources, the later ones' tells how.
     """
@@ -193,6 +194,7 @@ def in_order(settings: Settings, found: Iterable[str] = ()) -> tuple[Source, ...
     hub: tuple[Source, ...] = (
         replace(last, called=f"{last.name} (huggingface)") if last.name in made else last,
     )
+    bundle: tuple[Source, ...] = () if settings.bundle is None else (InBundle(settings.bundle),)
     known = hub + gateways if settings.preferred_layer == "huggingface" else gateways + hub
     taken = {source.name for source in known}
     peers = [Peer(url, settings.peer_token) for url in settings.peers]
@@ -200,7 +202,7 @@ def in_order(settings: Settings, found: Iterable[str] = ()) -> tuple[Source, ...
     taken |= {source.name for source in (*peers, *listed)}
     # The token was given for those that are listed; and what is known under a name is not a stranger's to spoil.
     others = [each for each in map(Peer, found) if each.name not in taken]
-    return (*listed, *others, *known)
+    return (*listed, *others, *known, *bundle)
 
 
 def gateway_urls(settings: Settings, path: str) -> tuple[str, ...]:

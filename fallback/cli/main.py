@@ -32,6 +32,7 @@ COMMANDS = {
     "revalidate": "revalidate",
     "upgrade": "upgrade",
     "gc": "gc",
+    "bundle": "bundle",
     "cid": "publish",
     "publish": "publish",
     "serve": "serve",

@@ -170,7 +170,7 @@ SCHEMAS: dict[str, Json] = {
             "sources": _list(
                 _object(
                     {
-                        "layer": {"enum": ["peer", "mirror", "ipfs", "huggingface"]},
+                        "layer": {"enum": ["peer", "mirror", "ipfs", "huggingface", "bundle"]},
                         "source": TEXT,
                         "health": TEXT,
                         "state": {"enum": ["up", "cooling", "retired"]},

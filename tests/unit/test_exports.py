@@ -8,10 +8,10 @@ import sys
 import fallback
 
 PUBLIC = [
-    "BusyError", "Checked", "ConfigError", "Event", "FallbackError", "File", "FileFailure", "FileResult", "Leftover", "Manifest", "ManifestError",
+    "Bundle", "BundleError", "BusyError", "Checked", "ConfigError", "Event", "FallbackError", "File", "FileFailure", "FileResult", "Leftover", "Manifest", "ManifestError",
     "Model", "Observer", "Publication", "PublishError", "Settings", "SettingsError", "StoppedError", "StorageError", "Summary",
     "UnavailableError", "UnknownModelError", "Upgrade", "Version", "add_to_manifest", "apply_upgrade", "as_json", "check_files", "check_versions",
-    "delete_leftovers", "due_models", "engine_progress", "fetch", "find_leftovers", "find_upgrade", "finish_upgrades", "known_versions", "load_manifest",
+    "create_bundle", "delete_leftovers", "due_models", "engine_progress", "fetch", "find_leftovers", "find_upgrade", "finish_upgrades", "install_bundle", "known_versions", "load_manifest",
     "manifest_from_dir", "manifest_from_hub", "publish_models", "sync", "write_car",
 ]  # fmt: skip
 

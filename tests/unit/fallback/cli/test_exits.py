@@ -25,6 +25,7 @@ KEPT = "fallback: stopped; what had come is kept\n"
 CASES: list[tuple[BaseException, int, str]] = [
     (errors.UnavailableError("a.bin", [("host", "not there")]), 1, "a.bin could not be had"),
     (errors.PublishError("something else"), 1, "fallback: something else"),
+    (errors.BundleError("cut off"), 1, "fallback: cut off"),
     (errors.BusyError("another call"), 1, "fallback: another call"),
     (errors.FallbackError("whatever"), 1, "fallback: whatever"),
     (errors.ConfigError("no sense"), 2, "fallback: no sense"),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NOT_SETTINGS = {
     "config", "as_json", "quiet", "dry_run", "repair", "models", "urls", "sha256", "size", "output", "forget", "what",
-    "path", "profile", "to", "pinata_api", "anyway", "yes", "include", "model",
+    "path", "profile", "to", "pinata_api", "anyway", "yes", "include", "model", "unnamed",
 }  # fmt: skip
 """Parameters that a command takes out itself."""
 
