@@ -26,13 +26,16 @@ $(NODE): tests/clients/node/package-lock.json
 # Who takes part in the matrix, in the order of its columns.
 CLIENTS := engine.py shell pooch_loop.py curl.py wget.py aria2c.py parfive_queue.py pypdl_tasks.py hub_download.py requests_loop.py original.mjs
 
-.PHONY: help e2e test conformance matrix clients faults faults-table nightly lint fix check bench clean
+.PHONY: help e2e e2e-fleet test conformance matrix clients faults faults-table nightly lint fix check bench clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 e2e: $(READY) ## the main job, offline: 13 files, 492 MB, through healthy and failing sources
 	$(BIN)/python -m tests.e2e
+
+e2e-fleet: $(READY) ## six nodes behind one line of 20 MB/s, one lies, one is killed; COMPARE=1: against independent syncs
+	$(BIN)/python -m tests.fleet $(if $(COMPARE),--compare)
 
 test: $(READY) ## unit and flow tests, with branch coverage; other people's programs are `make clients`
 	$(BIN)/python -m pytest --ignore tests/clients --cov --cov-report=term --numprocesses 3 --dist worksteal

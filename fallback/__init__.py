@@ -6,8 +6,8 @@
 `sync` makes a folder match a manifest, `fetch` gets one file, `check_files` hashes all again,
 `manifest_from_dir` and `manifest_from_hub` make a manifest, `publish_models` has it pinned, `check_versions`
 asks whether there is a newer one, `find_upgrade` and `apply_upgrade` get it, `find_leftovers` and
-`delete_leftovers` free space, `create_bundle` and `install_bundle` carry models to machines without a network.
-Names are loaded when they are first
+`delete_leftovers` free space, `create_bundle` and `install_bundle` carry models to machines without a network,
+`warm_node` is what a fleet's node does. Names are loaded when they are first
 used (PEP 562): importing this package, or `fallback.ipfs`, loads no HTTP library.
 """
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         UnknownModelError,
     )
     from fallback.events import Event, Observer, as_json, engine_progress
+    from fallback.fleet.warming import warm_node
     from fallback.manifest import File, Manifest, Model
     from fallback.merge import add_to_manifest
     from fallback.publish.publishing import Publication, publish_models, write_car
@@ -95,6 +96,7 @@ __all__ = [
     "manifest_from_hub",
     "publish_models",
     "sync",
+    "warm_node",
     "write_car",
 ]
 
@@ -117,6 +119,7 @@ _HOMES = {
     "Version": "version",
     **dict.fromkeys(["Bundle", "create_bundle"], "bundles.making"),
     "install_bundle": "bundles.installing",
+    "warm_node": "fleet.warming",
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 Direction = Literal["downstream", "upstream"]
 _AHEAD = 256  # chunks on their way at once while each is delayed: 16 MiB
 _INTERVAL_S = 0.1  # a slow stream moves that often
+_LINES: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, float]] = weakref.WeakKeyDictionary()
+"""Until when each line is taken, by its loop's clock."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +66,14 @@ class Latency(Fault, name="latency", numbers=(60,), group="network", level="netw
 
 @dataclass(frozen=True)
 class Bandwidth(Fault, name="bandwidth", numbers=(57,), group="network", level="network"):
-    """No more than `rate` kilobytes a second get through."""
+    """No more than `rate` kilobytes a second get through: each connection, or all together whose faults name one `line`.
+
+    `line` is not toxiproxy's: a house has one line to the outside, whoever is asked behind it.
+    """
 
     rate: float = 100
     stream: Direction = "downstream"
+    line: str = ""
 
     def __post_init__(self) -> None:
         if self.rate <= 0:
@@ -75,11 +82,13 @@ class Bandwidth(Fault, name="bandwidth", numbers=(57,), group="network", level="
     async def pipe(self, stream: Stream, line: Line) -> AsyncIterator[Chunk]:
         """In portions of a tenth of a second; a pause that was too long is made up for."""
         portion = max(1, int(self.rate * 1000 * _INTERVAL_S))
-        due = line.now()
+        lines = _LINES.setdefault(asyncio.get_running_loop(), {}) if self.line else {}
+        lines.setdefault(self.line, line.now())
         async for chunk in stream:
-            due = max(due, chunk.at)
             for part in chunk.parts(range(portion, len(chunk.data), portion)):
-                due += len(part.data) / (self.rate * 1000)
+                # Whoever comes later over the same line is behind this one.
+                due = max(lines[self.line], chunk.at) + len(part.data) / (self.rate * 1000)
+                lines[self.line] = due
                 await line.wait(due - line.now())
                 yield part
 

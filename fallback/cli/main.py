@@ -33,6 +33,7 @@ COMMANDS = {
     "upgrade": "upgrade",
     "gc": "gc",
     "bundle": "bundle",
+    "fleet": "fleet",
     "cid": "publish",
     "publish": "publish",
     "serve": "serve",

@@ -12,6 +12,7 @@ import contextlib
 import ipaddress
 import signal
 import socket
+import threading
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -51,27 +52,36 @@ def serve(settings: Settings, started: Callable[[str], None]) -> None:
         SettingsError: it listens beyond this machine, no token is set and no files are shared; or the address
             cannot be had.
     """
-    local = ipaddress.ip_address(settings.serve_host).is_loopback
-    if not local and settings.serve_token is None and not settings.share:
+    if not is_local(settings) and settings.serve_token is None and not settings.share:
         raise SettingsError(
             f"serve_host: {settings.serve_host} can be reached from other machines, so serve_token must be set"
         )
     with (
-        contextlib.closing(_bound(settings)) as listening,
+        contextlib.closing(bound(settings)) as listening,
         revalidating(settings),
         _announced(settings, listening),
     ):
-        asyncio.run(_serve(settings, listening, started, local=local))
+        asyncio.run(_serve(settings, listening, started))
 
 
-async def _serve(
-    settings: Settings, listening: socket.socket, started: Callable[[str], None], *, local: bool
-) -> None:
+async def _serve(settings: Settings, listening: socket.socket, started: Callable[[str], None]) -> None:
+    server, _ = served(settings)
+    await server.listen(listening, lambda: started(f"{origin_of(listening)}{settings.base_url}/"))
+
+
+def origin_of(listening: socket.socket) -> str:
+    """The URL of what listens there, without a path."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def served(settings: Settings) -> tuple[Server, Prometheus]:
+    """The server of the loop that runs here, and what counts its runs for `/metrics`."""
     few_threads()
     feed = Feed(asyncio.get_running_loop(), limit=settings.serve_clients)
     prometheus = Prometheus(lambda: report.sources(settings), lambda: feed.clients)
     runs = Runs(settings, feed, prometheus)
-    prefix = settings.base_url
+    prefix, local = settings.base_url, is_local(settings)
     door = Door(
         token=settings.serve_token,
         names=frozenset(settings.serve_names),
@@ -98,10 +108,12 @@ async def _serve(
         limit_concurrency=2 * settings.serve_clients,
         timeout_graceful_shutdown=2,
     )
-    server = _Server(config, feed, runs)
-    host, port = listening.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    await server.listen(listening, lambda: started(f"http://{shown}:{port}{prefix}/"))
+    return Server(config, feed, runs), prometheus
+
+
+def is_local(settings: Settings) -> bool:
+    """Whether only this machine can reach it."""
+    return ipaddress.ip_address(settings.serve_host).is_loopback
 
 
 @contextlib.contextmanager
@@ -131,7 +143,7 @@ def few_threads() -> None:
     current_default_thread_limiter().total_tokens = THREADS
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """uvicorn's server, which ends with 0 and not with the signal, and stops the runs before it waits."""
 
     def __init__(self, config: uvicorn.Config, feed: Feed, runs: Runs) -> None:
@@ -158,7 +170,10 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """A second signal ends the process as it would any other."""
+        """A second signal ends the process as it would any other; in a thread (`background`) none is ours."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         loop = asyncio.get_running_loop()
 
         def end() -> None:
@@ -171,7 +186,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _bound(settings: Settings) -> socket.socket:
+def bound(settings: Settings) -> socket.socket:
+    """A socket at the address and port of the settings; SettingsError if it cannot be had."""
     family = socket.AF_INET6 if ":" in settings.serve_host else socket.AF_INET
     listening = socket.socket(family)
     try:

@@ -12,7 +12,7 @@ PUBLIC = [
     "Model", "Observer", "Publication", "PublishError", "Settings", "SettingsError", "StoppedError", "StorageError", "Summary",
     "UnavailableError", "UnknownModelError", "Upgrade", "Version", "add_to_manifest", "apply_upgrade", "as_json", "check_files", "check_versions",
     "create_bundle", "delete_leftovers", "due_models", "engine_progress", "fetch", "find_leftovers", "find_upgrade", "finish_upgrades", "install_bundle", "known_versions", "load_manifest",
-    "manifest_from_dir", "manifest_from_hub", "publish_models", "sync", "write_car",
+    "manifest_from_dir", "manifest_from_hub", "publish_models", "sync", "warm_node", "write_car",
 ]  # fmt: skip
 
 

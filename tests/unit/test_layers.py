@@ -84,6 +84,7 @@ ORDER = [
     "publish",
     "report",
     "server",
+    "fleet",
     "cli",
     "__main__",
 ]

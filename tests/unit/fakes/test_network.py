@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -88,6 +89,16 @@ class TestToxics:
         assert over >= 0.2
         assert len(body(heard)) == SIZE
         assert sum(len(data) for at, data in heard if at < 0.1) <= 100_000
+
+    def test_connections_over_one_line_share_its_bandwidth(self, url: str, world: World) -> None:
+        """Whichever servers they are to."""
+        for number in (1, 2):
+            world.add(f"gateway{number}", Bandwidth(rate=1000, line="outside"))
+        with ThreadPoolExecutor(2) as pool:
+            answers = pool.map(packets, [url, url.replace(world.gateways[0], world.gateways[1])])
+            (first, over), (second, later) = answers
+        assert len(body(first)) == len(body(second)) == SIZE
+        assert max(over, later) >= 0.39
 
     @pytest.mark.fault(59)
     def test_slow_close_is_late_with_the_end_alone(self, url: str, world: World) -> None:

@@ -1,0 +1,250 @@
+"""A fleet's sync by Dask: one task pinned to each node, begun in waves, one loop that hears how they end.
+
+A node whose worker dies is begun again where Dask starts it anew, and is lost otherwise; the others go on. What
+is not done within the time for all is told to stop, and is late. Exclusions: who is next (`waves`), what a node
+does (`sharing`, `warming`), and what is shown of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import socket
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from distributed import KilledWorker, get_worker, wait
+
+from fallback.events import FileCompleted, Progressed
+from fallback.fleet import sharing
+from fallback.fleet.cluster import workers
+from fallback.fleet.report import AGAIN, NodeReport
+from fallback.fleet.warming import has_all
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from distributed import Client, Future
+
+    from fallback.events import Event, Observer
+    from fallback.fleet.cluster import Node
+    from fallback.fleet.report import Problem
+    from fallback.fleet.waves import Start, Waves
+
+TICK_S = 0.5
+GRACE_S = 10.0
+"""A worker that a nanny starts anew may be away for so long."""
+
+LOST_S = 2.0
+"""One that nobody starts anew, for so long."""
+
+TELL_S = 0.5
+TOPIC = "fallback-fleet"
+
+State = Literal["waiting", "outside", "peers", "ready", "failed"]
+
+
+@dataclass(slots=True)
+class Standing:
+    """How a node stands: `peer` is whom it asks first; `done` are bytes of files that came in this attempt."""
+
+    node: str
+    state: State = "waiting"
+    wave: int = 0
+    peer: str = ""
+    done: int = 0
+    report: NodeReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What every node is to do: `overrides` are settings by name, `manifest` is its JSON."""
+
+    manifest: str
+    overrides: Mapping[str, Any]
+    port: int = 0
+    token: str = ""
+
+    def on(self, node: Node) -> Mapping[str, Any]:
+        """The settings of one node."""
+        return {**self.overrides, **node.overrides}
+
+
+class Drive:
+    """One sync of a fleet; `tell` is called with all standings whenever one has changed."""
+
+    def __init__(
+        self,
+        client: Client,
+        nodes: Sequence[Node],
+        waves: Callable[[Sequence[str], int], Waves],
+        task: Task,
+        tell: Callable[[Sequence[Standing]], None],
+    ) -> None:
+        self._client, self._tell = client, tell
+        self._task = replace(task, token=task.token or secrets.token_urlsafe(24))
+        self._nodes = {node.name: node for node in nodes}
+        self.standings = {node.name: Standing(node.name) for node in nodes}
+        self._under_way: dict[Future, Start] = {}
+        self._served_by: dict[str, str] = {}  # node -> the worker that shares its files
+        self._lost_at = dict.fromkeys(self._nodes, time.monotonic() + GRACE_S)
+        self._make_waves = waves
+
+    def run(self, timeout_s: float) -> tuple[NodeReport, ...]:
+        """Have every node done, or fail, within so many seconds; what became of each."""
+        ends_at = time.monotonic() + timeout_s
+        full = self._full(min(timeout_s, GRACE_S))
+        self._waves = self._make_waves(
+            [*full, *(name for name in self._nodes if name not in full)], len(full)
+        )
+        self._client.subscribe_topic(TOPIC, self._hear)
+        try:
+            while not self._waves.over and (left := ends_at - time.monotonic()) > 0:
+                for start in self._waves.begin():
+                    self._submit(start, left)
+                self._tell(list(self.standings.values()))
+                with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+                    wait(list(self._under_way), timeout=min(TICK_S, left), return_when="FIRST_COMPLETED")
+                for future in [each for each in self._under_way if each.done()]:
+                    self._ended(future)
+                self._look_around()
+        finally:
+            self._end()
+        self._tell(list(self.standings.values()))
+        return tuple(each.report for each in self.standings.values() if each.report is not None)
+
+    def _full(self, timeout_s: float) -> list[str]:
+        """Nodes that have all files already, as far as they know without hashing: nobody need go outside for them."""
+        asked = {
+            self._client.submit(
+                has_all,
+                self._task.on(node),
+                self._task.manifest,
+                workers=[node.pin],
+                allow_other_workers=False,
+                pure=False,
+            ): node.name
+            for node in self._nodes.values()
+        }
+        with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+            wait(list(asked), timeout=timeout_s)
+        full = [name for future, name in asked.items() if future.status == "finished" and future.result()]
+        self._client.cancel(list(asked))
+        return full
+
+    def _submit(self, start: Start, left_s: float) -> None:
+        node = self._nodes[start.node]
+        deadline = {"deadline_s": round(left_s, 1)}
+        future = self._client.submit(
+            work,
+            {**deadline, **self._task.on(node)},
+            start.peers,
+            self._task,
+            node.name,
+            key=f"{TOPIC}-{node.name}-{secrets.token_hex(4)}",
+            workers=[node.pin],
+            allow_other_workers=False,
+            pure=False,
+        )
+        self._under_way[future] = start
+        standing = self.standings[start.node]
+        standing.state, standing.wave = ("peers" if start.peers else "outside"), start.wave
+        standing.peer, standing.done = (urlsplit(start.peers[0]).netloc if start.peers else ""), 0
+
+    def _ended(self, future: Future) -> None:
+        start = self._under_way.pop(future)
+        if future.status == "finished":
+            told = future.result()
+            report = replace(NodeReport.from_json(told), wave=start.wave)
+            self._served_by[start.node] = told["worker"]
+        else:
+            error = future.exception() if future.status == "error" else None
+            problem: Problem = "error" if error and not isinstance(error, KilledWorker) else "lost"
+            said = f"{type(error).__name__}: {error}" if problem == "error" else "its worker is gone"
+            report = NodeReport(start.node, problem, said, wave=start.wave)
+        self._came(report)
+
+    def _came(self, report: NodeReport) -> None:
+        standing = self.standings[report.node]
+        self._waves.distrust(report.liars)
+        if report.ok:
+            self._waves.has_all(report.node, report.url)
+            standing.state, standing.report = "ready", report
+        elif self._waves.failed(report.node, again=report.problem in AGAIN):
+            standing.state = "waiting"
+        else:
+            standing.state, standing.report = "failed", report
+
+    def _look_around(self) -> None:
+        """Which workers are there: who is away too long is lost, and who was started anew serves no more."""
+        now, here = time.monotonic(), workers(self._client)
+        pins = {each[key]: each.get("nanny") for each in here.values() for key in ("name", "host")}
+        for name, node in self._nodes.items():
+            if node.pin in pins:
+                self._lost_at[name] = now + (GRACE_S if pins[node.pin] else LOST_S)
+            if (server := self._served_by.get(name)) is not None and server not in here:
+                self._waves.gone(name)
+        for future, start in list(self._under_way.items()):
+            if now > self._lost_at[start.node]:
+                future.cancel()
+                del self._under_way[future]
+                self._came(NodeReport(start.node, "lost", "its worker is gone", wave=start.wave))
+
+    def _hear(self, event: tuple[float, dict[str, Any]]) -> None:
+        node, done = event[1].get("node"), event[1].get("done")
+        if node in self.standings and isinstance(done, int):
+            self.standings[node].done = done
+
+    def _end(self) -> None:
+        """Nobody is left at work, and nobody shares."""
+        for start in self._under_way.values():
+            self._late(start.node, "it was not done in time")
+        for name, standing in self.standings.items():
+            if standing.report is None:
+                self._late(name, "it was not begun in time")
+        self._client.cancel(list(self._under_way))
+        with contextlib.suppress(OSError, TimeoutError):
+            self._client.run(sharing.end_all, on_error="ignore")
+        self._client.unsubscribe_topic(TOPIC)
+
+    def _late(self, name: str, what: str) -> None:
+        standing = self.standings[name]
+        standing.state, standing.report = "failed", NodeReport(name, "late", what, wave=standing.wave)
+
+
+def work(overrides: Mapping[str, Any], peers: Sequence[str], task: Task, node: str) -> dict[str, Any]:
+    """What Dask runs on a node: the report of `warm_node`, with the `worker` that ran it and now shares."""
+    worker = get_worker()
+    host = urlsplit(worker.address).hostname or "127.0.0.1"
+    told = sharing.warm_and_share(
+        overrides,
+        peers,
+        host=socket.gethostbyname(host) if ":" not in host else host,
+        port=task.port,
+        token=task.token,
+        manifest=task.manifest,
+        node=node,
+        observer=_progress(node, worker.log_event),
+    )
+    return {**told, "worker": worker.address}
+
+
+def _progress(node: str, log: Callable[[str, Any], None]) -> Observer:
+    """Tells the fleet now and then how many bytes of files have come."""
+    files: dict[str, int] = {}
+    told_at = 0.0
+
+    def tell(event: Event) -> None:
+        nonlocal told_at
+        if isinstance(event, Progressed):
+            files[f"{event.model}/{event.path}"] = event.downloaded
+        elif isinstance(event, FileCompleted):
+            files[f"{event.model}/{event.path}"] = event.size
+        if files and time.monotonic() - told_at > TELL_S:
+            told_at = time.monotonic()
+            log(TOPIC, {"node": node, "done": sum(files.values())})
+
+    return tell
