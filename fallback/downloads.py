@@ -33,9 +33,9 @@ WRITE_S = 1.0
 
 @dataclass(slots=True)
 class _Way:
-    """A file under way: its row, how much of it is right, how much of that is written down, and when that was."""
+    """A file under way: where it belongs, how much of it is right, how much of that is written down, and when that was."""
 
-    row: int | None
+    path: str
     size: int
     written: int
     written_at: float
@@ -55,7 +55,7 @@ class Keeper:
         if isinstance(event, RunEnded) and event.stopped:
             for each in self._under_way.values():
                 self._write(each)
-                self._state.downloads.paused(each.row)
+                self._state.downloads.paused(each.path)
         if not isinstance(event, FileEvent):
             return
         wanted = self._wanted.get((event.model, event.path))
@@ -67,10 +67,9 @@ class Keeper:
 
     def _begun(self, wanted: Wanted, offset: int) -> _Way:
         file, now = wanted.file, self._now()
-        row = self._state.downloads.begun(
-            wanted.model.target(file), total=file.size, sha256=file.sha256, cid=_cid(wanted), now=now
-        )
-        return _Way(row, offset, offset, now)
+        path = wanted.model.target(file)
+        self._state.downloads.begun(path, total=file.size, sha256=file.sha256, cid=_cid(wanted), now=now)
+        return _Way(path, offset, offset, now)
 
     def _went_on(self, event: FileEvent, wanted: Wanted, way: _Way) -> None:
         now = self._now()
@@ -82,12 +81,12 @@ class Keeper:
             case AttemptEnded():
                 self._write(way)
                 error = None if event.ok else f"{event.source}: {event.reason}"
-                self._state.downloads.attempted(way.row, error=error, now=now)
+                self._state.downloads.attempted(way.path, error=error, now=now)
                 self._count(event, wanted)
             case FileCompleted(size=size):
-                self._state.downloads.succeeded(way.row, size=size, now=now)
+                self._state.downloads.succeeded(way.path, size=size, now=now)
             case FileFailed(error=error):
-                self._state.downloads.failed(way.row, error=error, now=now)
+                self._state.downloads.failed(way.path, error=error, now=now)
             case _:
                 pass
         if isinstance(event, FileCompleted | FileFailed):
@@ -112,7 +111,7 @@ class Keeper:
     def _write(self, way: _Way) -> None:
         if way.size != way.written:
             received = max(0, way.size - way.written)
-            self._state.downloads.progressed(way.row, received=received, size=way.size)
+            self._state.downloads.progressed(way.path, received=received, size=way.size)
         way.written, way.written_at = way.size, self._now()
 
 

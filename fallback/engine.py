@@ -14,6 +14,7 @@ import math
 import os
 import re
 import time
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,6 @@ from fallback.wanted import Wanted, ipfs_path
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
-    from concurrent.futures import Future
 
     from fallback.facts import Observer
     from fallback.run import Run
@@ -232,19 +232,28 @@ def _by_threads(wanted: Sequence[Wanted], run: Run, results: list[FileResult | F
     """Results as they come. Whatever ends this early stops the workers and waits for them."""
     from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait  # noqa: PLC0415 - see the module
 
+    waiting = deque(wanted)
+
+    def work() -> None:
+        while True:
+            try:
+                each = waiting.popleft()
+            except IndexError:
+                return
+            results.append(_one(each, run))
+
+    # A call a worker, and not a file: waiting for ten thousand of them is work by itself.
     with ThreadPoolExecutor(run.settings.jobs, thread_name_prefix="fallback") as pool:
-        futures = [pool.submit(_one, each, run) for each in wanted]
+        left = {pool.submit(work) for _ in range(min(run.settings.jobs, len(wanted)))}
         try:
-            left: set[Future[FileResult | FileFailure]] = set(futures)
             while left:
                 # Woken now and then so that a signal's handler runs in the main thread.
                 done, left = wait(left, timeout=0.2, return_when=FIRST_EXCEPTION)
-                results += [future.result() for future in done if future.exception() is None]
-                for future in done:
-                    future.result()  # raises what ended it
+                for worker in done:
+                    worker.result()  # raises what ended it
         except BaseException:
             run.stop.set()
-            pool.shutdown(cancel_futures=True)
+            waiting.clear()
             raise
 
 

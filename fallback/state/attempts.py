@@ -40,6 +40,7 @@ class Record(NamedTuple):
 
 
 COLUMNS = ", ".join(Record._fields)
+INSERT = f"INSERT INTO attempts ({COLUMNS}) VALUES ({', '.join('?' * len(Record._fields))})"  # noqa: S608 - constants
 TYPES = ", ".join(f"typeof({name})" for name in Record._fields)
 
 
@@ -51,8 +52,7 @@ class Attempts:
 
     def add(self, record: Record) -> None:
         """Keep `record`."""
-        marks = ", ".join("?" * len(record))
-        self._db.execute(f"INSERT INTO attempts ({COLUMNS}) VALUES ({marks})", record)  # noqa: S608 - constants
+        self._db.later(INSERT, record)
 
     def since(self, timestamp: float) -> list[Record]:
         """The records of `timestamp` and later, oldest first; the newest `LIMIT` of them."""

@@ -33,7 +33,7 @@ class KnownChunks:
     def put(self, sha256: str, chunks: Sequence[str]) -> None:
         """Remember the list of a file that was proven."""
         digests = bytes.fromhex("".join(chunks))
-        self._db.execute("INSERT OR REPLACE INTO chunks (sha256, digests) VALUES (?, ?)", (sha256, digests))
+        self._db.later("INSERT OR REPLACE INTO chunks (sha256, digests) VALUES (?, ?)", (sha256, digests))
 
     def prune(self, wanted: Collection[str]) -> None:
         """Forget the lists of files that are neither `wanted` (by their SHA-256) nor here."""

@@ -62,7 +62,7 @@ class Cids:
     def used(self, cid: str, model_name: str, model_type: str, *, now: float, ok: bool) -> None:
         """Count that files were asked for by this CID, and whether they came."""
         column = "success_count" if ok else "failure_count"
-        self._db.execute(
+        self._db.later(
             f"UPDATE ipfs_cids SET {column} = {column} + 1, last_accessed_at = ? WHERE id ="  # noqa: S608 - constants
             " (SELECT max(id) FROM ipfs_cids WHERE cid = ? AND modelName = ? AND modelType = ?)",
             (now, cid, model_name, model_type),

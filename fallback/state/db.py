@@ -2,8 +2,8 @@
 
 What is kept here saves time and tells what happened; no file is right or wrong because of it. So
 whatever goes wrong, the answer is `[]` and one warning (P11). Exclusions: no table's meaning (a
-module each), no transactions over several statements, no second chance for a disk that corrupts
-the file twice in one run. WAL wants a local disk; on another the database warns and stays out.
+module each), what may wait (`later`), no second chance for a disk that corrupts the file twice in
+one run. WAL wants a local disk; on another the database warns and stays out.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fallback import durable
+from fallback.state.later import Later
 from fallback.state.tables import MIGRATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from fallback.state.later import Statement
 
 BUSY_S = 5.0
 """How long another process's write is waited for."""
@@ -46,36 +49,54 @@ class Database:
         self._inode: tuple[int, int] | None = None
         self._off = self._failed = self._healed = False
         self._unsaid: list[str] = []
+        self._later = Later(self._write_waiting)
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """The statement's rows; none when the database fails or is closed. Each call commits."""
+        """The statement's rows, after whatever waits; none when the database fails or is closed. Each call commits."""
+        return self._write_waiting((sql, params))
+
+    def later(self, sql: str, params: Sequence[Any]) -> None:
+        """Run it within a moment, in order, in one transaction with others: for what need not be on disk yet."""
+        if not self._off:
+            self._later.add((sql, params))
+
+    def close(self) -> None:
+        """Let go of the file, for good, once what waits is written: a statement that comes later does nothing."""
+        self._later.close()
         with self._lock:
-            rows = [] if self._off else self._attempt(sql, params)
+            self._off = True
+            self._disconnect()
+
+    def _write_waiting(self, *last: Statement) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = []
+        with self._lock:
+            # Two transactions: what waited is not to be lost for what now fails.
+            for group in (self._later.taken(), last):
+                rows = self._attempt(group) if group and not self._off else []
             unsaid, self._unsaid = self._unsaid, []
         for message in unsaid:
             self._warn(message)
         return rows
 
-    def close(self) -> None:
-        """Let go of the file, for good: a statement that comes later does nothing."""
-        with self._lock:
-            self._off = True
-            self._disconnect()
-
-    def _attempt(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def _attempt(self, group: Sequence[Statement]) -> list[tuple[Any, ...]]:
         try:
             try:
-                return self._run(sql, params)
+                return self._run(group)
             except sqlite3.DatabaseError as error:
                 if self._healed or not _is_corrupt(error):
                     raise
                 self._heal(error)
-                return self._run(sql, params)
+                return self._run(group)
         except FAILURES as error:
-            self._note_failure(error)
+            if len(group) > 1 and self._connection is not None and not _is_corrupt(error) and not _is_busy(error):
+                for each in group:  # one of them is at fault, and the others are not to suffer for it
+                    self._attempt([each])
+            else:
+                self._note_failure(error)
             return []
 
-    def _run(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def _run(self, group: Sequence[Statement]) -> list[tuple[Any, ...]]:
+        """All of the group, or none; the rows of one that is alone."""
         # Another process may have set the file aside, or a person deleted it: what would be written
         # to the old inode, nobody would read.
         if self._connection is not None and self._inode != _inode(self.path):
@@ -83,7 +104,12 @@ class Database:
         if self._connection is None:
             self._connect()
         assert self._connection is not None
-        return self._connection.execute(sql, params).fetchall()
+        if len(group) == 1:
+            return self._connection.execute(*group[0]).fetchall()
+        with _transaction(self._connection) as connection:
+            for sql, params in group:
+                connection.execute(sql, params)
+        return []
 
     def _connect(self) -> None:
         durable.make_folder(self.path.parent)
@@ -147,19 +173,25 @@ def _prepare(connection: sqlite3.Connection) -> None:
         _migrate(connection)
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        # The version is read again, now that no other process can be migrating
-        for script in _pending(_version(connection)):
-            for statement in script:
-                connection.execute(statement)
-        connection.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
+        yield connection
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    with _transaction(connection):
+        # The version is read again, now that no other process can be migrating
+        for script in _pending(_version(connection)):
+            for statement in script:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
 
 
 def _pending(version: int) -> tuple[tuple[str, ...], ...]:

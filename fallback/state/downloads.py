@@ -22,6 +22,12 @@ COLUMNS = (
     " completed_at, attempts, lastAttempt, currentSize, hash"
 )
 
+OPEN = (
+    "SELECT id FROM ipfs_downloads WHERE downloadPath = ? AND status NOT IN ('success', 'failed')"
+    " ORDER BY id DESC LIMIT 1"
+)
+"""The row of a file that is not over."""
+
 
 @dataclass(frozen=True, slots=True)
 class Download:
@@ -51,47 +57,43 @@ class Downloads:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def begun(
-        self, path: str, *, total: int | None, sha256: str | None, cid: str | None, now: float
-    ) -> int | None:
-        """A file is asked for: its row that is not over goes on (`resuming`), or a new one begins. The row's id."""
-        found = self._open(path)
-        if found is not None:
-            self._set(found, status="resuming", error_message=None, lastAttempt=now)
-            return found
-        self._db.execute(
+    def begun(self, path: str, *, total: int | None, sha256: str | None, cid: str | None, now: float) -> None:
+        """A file is asked for: its row that is not over goes on (`resuming`), or a new one begins."""
+        self._set(path, status="resuming", error_message=None, lastAttempt=now)
+        self._db.later(
             "INSERT INTO ipfs_downloads (cidId, downloadPath, status, total_bytes, started_at, lastAttempt, hash)"
-            " VALUES ((SELECT max(id) FROM ipfs_cids WHERE cid = ?), ?, 'pending', ?, ?, ?, ?)",
-            (cid, path, total, now, now, sha256),
+            " SELECT (SELECT max(id) FROM ipfs_cids WHERE cid = ?), ?, 'pending', ?, ?, ?, ?"
+            f" WHERE NOT EXISTS ({OPEN})",
+            (cid, path, total, now, now, sha256, path),
         )
-        return self._open(path)
 
-    def progressed(self, id_: int | None, *, received: int, size: int) -> None:
+    def progressed(self, path: str, *, received: int, size: int) -> None:
         """So much more was received, and so much of the file is right."""
-        self._db.execute(
+        self._db.later(
             "UPDATE ipfs_downloads SET status = CASE status WHEN 'resuming' THEN status ELSE 'in_progress' END,"
-            " downloaded_bytes = downloaded_bytes + ?, currentSize = ? WHERE id = ?",
-            (received, size, id_),
+            f" downloaded_bytes = downloaded_bytes + ?, currentSize = ? WHERE id = ({OPEN})",  # noqa: S608 - a constant
+            (received, size, path),
         )
 
-    def attempted(self, id_: int | None, *, error: str | None, now: float) -> None:
+    def attempted(self, path: str, *, error: str | None, now: float) -> None:
         """An attempt is over; `error` is why it failed."""
-        self._db.execute(
-            "UPDATE ipfs_downloads SET attempts = attempts + 1, lastAttempt = ?, error_message = ? WHERE id = ?",
-            (now, error, id_),
+        self._db.later(
+            "UPDATE ipfs_downloads SET attempts = attempts + 1, lastAttempt = ?, error_message = ?"
+            f" WHERE id = ({OPEN})",
+            (now, error, path),
         )
 
-    def paused(self, id_: int | None) -> None:
+    def paused(self, path: str) -> None:
         """The run was stopped; what came is kept."""
-        self._set(id_, status="paused")
+        self._set(path, status="paused")
 
-    def succeeded(self, id_: int | None, *, size: int, now: float) -> None:
+    def succeeded(self, path: str, *, size: int, now: float) -> None:
         """The file is here and right."""
-        self._set(id_, status="success", error_message=None, completed_at=now, currentSize=size)
+        self._set(path, status="success", error_message=None, completed_at=now, currentSize=size)
 
-    def failed(self, id_: int | None, *, error: str, now: float) -> None:
+    def failed(self, path: str, *, error: str, now: float) -> None:
         """The file could not be had."""
-        self._set(id_, status="failed", error_message=error, completed_at=now)
+        self._set(path, status="failed", error_message=error, completed_at=now)
 
     def newest(self) -> list[Download]:
         """The newest rows that can be read, oldest first."""
@@ -106,19 +108,11 @@ class Downloads:
             "DELETE FROM ipfs_downloads WHERE status IN ('success', 'failed') AND completed_at < ?", (before,)
         )
 
-    def _open(self, path: str) -> int | None:
-        rows = self._db.execute(
-            "SELECT id FROM ipfs_downloads WHERE downloadPath = ? AND status NOT IN ('success', 'failed')"
-            " ORDER BY id DESC LIMIT 1",
-            (path,),
-        )
-        return rows[0][0] if rows and isinstance(rows[0][0], int) else None
-
-    def _set(self, id_: int | None, **values: Any) -> None:
+    def _set(self, path: str, **values: Any) -> None:
         columns = ", ".join(f"{name} = ?" for name in values)
-        self._db.execute(
-            f"UPDATE ipfs_downloads SET {columns} WHERE id = ?",  # noqa: S608 - the names are this module's
-            (*values.values(), id_),
+        self._db.later(
+            f"UPDATE ipfs_downloads SET {columns} WHERE id = ({OPEN})",  # noqa: S608 - the names are this module's
+            (*values.values(), path),
         )
 
 

@@ -65,10 +65,10 @@ class Verified:
         return [(path, row) for path, *values in rows if (row := _row(values)) is not None]
 
     def put(self, path: str, row: Row) -> None:
-        """Remember `row` for `path`, instead of what was."""
+        """Remember `row` for `path`, instead of what was: within a moment, for its bytes are on disk before it."""
         values = list(row)
         values[3] = str(row.inode)
-        self._db.execute(
+        self._db.later(
             f"INSERT OR REPLACE INTO verified (path, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - a constant
             (path, *values),
         )

@@ -79,7 +79,6 @@ def test_stopped_then_resumed(world: World, settings: Settings, manifest: Manife
     [paused] = rows(settings)
     assert paused.status == "paused"
     assert 1_000_000 < paused.currentSize < 3_000_000
-    world.clear()
     seen: list[str] = []
 
     def look(event: Event) -> None:
@@ -87,7 +86,8 @@ def test_stopped_then_resumed(world: World, settings: Settings, manifest: Manife
             seen.extend(row.status for row in rows(settings))
 
     assert sync(manifest, settings=settings, observer=look).ok
-    assert set(seen) == {"resuming"}
+    assert seen[-1] == "resuming"
+    assert set(seen) <= {"paused", "resuming"}  # what is written waits a moment for other things that are
     [done] = rows(settings)
     assert (done.id, done.status, done.started_at) == (paused.id, "success", paused.started_at)
     assert done.downloaded_bytes == pytest.approx(3_000_000, abs=1 << 20)  # what a stop had read and not told
@@ -160,9 +160,10 @@ def test_a_database_of_any_older_version_is_brought_forward(
 def write_many(folder: Any, number: int) -> None:
     with State(folder, print) as state:
         for turn in range(50):
-            row = state.downloads.begun(f"{number}/{turn}", total=1, sha256=None, cid=None, now=float(turn))
-            state.downloads.attempted(row, error=None, now=float(turn))
-            state.downloads.succeeded(row, size=1, now=float(turn))
+            path = f"{number}/{turn}"
+            state.downloads.begun(path, total=1, sha256=None, cid=None, now=float(turn))
+            state.downloads.attempted(path, error=None, now=float(turn))
+            state.downloads.succeeded(path, size=1, now=float(turn))
 
 
 def test_many_processes_lose_nothing(tmp_path: Path) -> None:

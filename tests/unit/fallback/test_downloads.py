@@ -31,9 +31,9 @@ def test_progress_is_written_once_a_second_and_at_the_end(
         written: list[int] = []
         kept = state.downloads.progressed
 
-        def progressed(id_: int | None, *, received: int, size: int) -> None:
+        def progressed(path: str, *, received: int, size: int) -> None:
             written.append(size)
-            kept(id_, received=received, size=size)
+            kept(path, received=received, size=size)
 
         monkeypatch.setattr(state.downloads, "progressed", progressed)
         keeper = Keeper(state, [WANTED], lambda: now)

@@ -97,7 +97,7 @@ def test_a_table_of_somebody_else_has_rows_without_ids(state: State, table: str)
         assert state.cids.newest("x", "y") is None
     else:
         state.db.execute("UPDATE ipfs_downloads SET status = 'pending'")
-        assert state.downloads.begun("x", total=None, sha256=None, cid=None, now=1.0) is None
+        state.downloads.begun("x", total=None, sha256=None, cid=None, now=1.0)
         assert state.downloads.newest() == []
 
 
@@ -259,13 +259,13 @@ class TestKnownHealth:
 class TestDownloads:
     def test_progress_makes_it_in_progress_but_a_resumed_one_stays_so(self, state: State) -> None:
         """Whoever reads the table sees that bytes of before were kept."""
-        row = state.downloads.begun("a", total=9, sha256=None, cid=None, now=1.0)
+        state.downloads.begun("a", total=9, sha256=None, cid=None, now=1.0)
         assert [each.status for each in state.downloads.newest()] == ["pending"]
-        state.downloads.progressed(row, received=2, size=2)
+        state.downloads.progressed("a", received=2, size=2)
         assert [each.status for each in state.downloads.newest()] == ["in_progress"]
-        state.downloads.paused(row)
-        assert state.downloads.begun("a", total=9, sha256=None, cid=None, now=2.0) == row
-        state.downloads.progressed(row, received=3, size=5)
+        state.downloads.paused("a")
+        state.downloads.begun("a", total=9, sha256=None, cid=None, now=2.0)
+        state.downloads.progressed("a", received=3, size=5)
         [found] = state.downloads.newest()
         assert (found.status, found.downloaded_bytes, found.currentSize) == ("resuming", 5, 5)
 
