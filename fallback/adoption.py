@@ -23,7 +23,7 @@ from fallback.names import LEDGER, PARTIAL
 from fallback.partial import Partial, own_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from fallback.manifest import File
@@ -91,8 +91,10 @@ def left_of(target: Path, file: File) -> Iterator[Found]:
     yield from (each for _, each in sorted(sized, key=lambda pair: -pair[0]))
 
 
-def adopt(target: Path, file: File, *, quiet_s: float, over: Callable[[], bool]) -> Partial | None:
-    """The largest partial that another run left of this file, hashed; None if there is none to be had.
+def adopt(
+    others: Iterable[Found], target: Path, file: File, *, quiet_s: float, over: Callable[[], bool]
+) -> Partial | None:
+    """The first of `others` (`left_of`), the largest, that is to be had, hashed; None if none is.
 
     `quiet_s`: how long one must be idle whose owner nobody can ask. `over`: the run is to end;
     hashing stops, and what was claimed is let go again.
@@ -100,7 +102,7 @@ def adopt(target: Path, file: File, *, quiet_s: float, over: Callable[[], bool])
     Raises:
         StorageError: it is ours now, and the disk failed to read or copy it.
     """
-    for each in left_of(target, file):
+    for each in others:
         if each.life == "alive" or (each.life == "unknown" and each.idle_s <= quiet_s):
             continue
         partial = _claimed(each, target, file)

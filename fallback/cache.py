@@ -23,6 +23,7 @@ from fallback import durable
 from fallback.errors import StorageError, VerificationError, storage
 from fallback.manifest import CHUNK_BYTES
 from fallback.names import BAK, LEDGER, PARTIAL
+from fallback.places import Places
 from fallback.state.verified import Row
 
 if TYPE_CHECKING:
@@ -49,12 +50,8 @@ class Found(NamedTuple):
     wrong: VerificationError | None = None
 
 
-class Cache:
-    """The models folder and the rows that vouch for its files.
-
-    `alone`: the folder is none of models (`fallback get`): its files are known by their whole paths,
-    for another folder may have files of the same names.
-    """
+class Cache(Places):
+    """The models folder, and the rows that vouch for its files."""
 
     def __init__(
         self,
@@ -65,31 +62,22 @@ class Cache:
         *,
         alone: bool = False,
     ) -> None:
-        self._root, self._locks = models_dir, state_dir / "locks"
-        self._verified, self._chunks, self._alone = verified, chunks, alone
+        super().__init__(models_dir, alone=alone)
+        self._locks = state_dir / "locks"
+        self._verified, self._chunks = verified, chunks
         self._folders = durable.Folders(models_dir)
+        self._crowded: set[Path] = set()
         self._under_way: list[Partial] = []
         self._room = threading.Lock()
 
-    def target(self, wanted: Wanted) -> Path:
-        """Where the file belongs."""
-        return self._root / wanted.model.dir / wanted.file.path
-
-    def key(self, wanted: Wanted) -> str:
-        """Its name in the `verified` table: relative to the models folder."""
-        target = self.target(wanted)
-        return (target if self._alone else target.relative_to(self._root)).as_posix()
-
     def vouched(self, wanted: Wanted) -> os.stat_result | None:
         """What the file is, if it is here and its row still vouches for it; no byte is read."""
-        row, sha256 = self._verified.get(self.key(wanted)), wanted.file.sha256
-        if row is None or sha256 is None:
-            return None
         try:
-            about = self.target(wanted).lstat()
+            about = os.lstat(self.place(wanted))
         except OSError:
             return None
-        return about if row.matches(about, sha256) else None
+        row, sha256 = self._verified.get(self.key(wanted)), wanted.file.sha256
+        return about if row is not None and sha256 is not None and row.matches(about, sha256) else None
 
     def known(self, wanted: Wanted) -> bool:
         """Whether the file is here and its row still vouches for it."""
@@ -128,14 +116,6 @@ class Cache:
                 what = f"{about.st_size} bytes where {wanted.file.size} were promised"
                 return Found(about, VerificationError(what))
             return self._proven(wanted, target, over)
-
-    def inside(self, target: Path) -> None:
-        """Refuse a folder whose symbolic links lead elsewhere: nothing there is ours to read or rename (P8)."""
-        with storage(target.parent):
-            # Path.resolve raises RuntimeError where links lead in a ring; this leaves it to whoever opens them.
-            root = os.path.realpath(self._root)
-            if not Path(os.path.realpath(target.parent)).is_relative_to(root):
-                raise StorageError(target.parent, "a symbolic link leads out of the models folder")
 
     def _proven(self, wanted: Wanted, target: Path, over: Callable[[], bool]) -> Found:
         from fallback.verify import prove  # noqa: PLC0415 - see the module
@@ -194,7 +174,10 @@ class Cache:
         with storage(target.parent):
             self._folders.make(target.parent)
         self.inside(target)
-        partial = adoption.adopt(target, wanted.file, quiet_s=STALE_S, over=over)
+        others = list(adoption.left_of(target, wanted.file))
+        if others:
+            self._crowded.add(target)
+        partial = adoption.adopt(others, target, wanted.file, quiet_s=STALE_S, over=over)
         partial = partial or Partial.fresh(target, wanted.file)
         with self._room:
             self._under_way = [each for each in self._under_way if each.left] + [partial]
@@ -226,7 +209,8 @@ class Cache:
             durable.sync_folder(target.parent)
         last = partial.ledger.responses[-1]
         self._vouch(wanted, about, partial.proof, layer=last.layer, source=last.source)
-        for other in adoption.left_of(target, wanted.file):
+        # Only where there were some: a folder of thousands of files is not to be read once more for each.
+        for other in adoption.left_of(target, wanted.file) if target in self._crowded else ():
             if other.life == "dead":
                 other.delete()
 

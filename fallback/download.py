@@ -8,7 +8,7 @@ no threads and no second file (`engine`), no retry of its own.
 from __future__ import annotations
 
 import functools
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fallback.errors import StoppedError, UnavailableError
@@ -79,7 +79,16 @@ def _obtain(wanted: Wanted, run: Run) -> FileResult:
             pursue(run, sources, work.attempt, whom=whom, what=str(wanted), sha256=wanted.file.sha256)
         completed = work.completed()
         run.emit(completed)
-        return FileResult(**asdict(completed))
+        return FileResult(
+            completed.model,
+            completed.path,
+            completed.layer,
+            completed.source,
+            completed.size,
+            completed.bytes_received,
+            completed.attempts,
+            completed.seconds,
+        )
     finally:
         work.partial.close()
 

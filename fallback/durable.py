@@ -90,6 +90,8 @@ class Folders:
         Raises:
             OSError: it cannot be made.
         """
+        if folder in self._lasting and folder.is_dir():
+            return
         self._lasting.update(make_folder(folder))
         for each in (folder, *folder.parents):
             if each not in self._lasting and each.is_relative_to(self._root):

@@ -6,6 +6,7 @@ is parsed strictly and bounded here; what cannot be parsed counts as not said.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from dataclasses import dataclass, field, replace
@@ -37,6 +38,7 @@ NUMBER = re.compile(r"\d{1,19}", re.ASCII)
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
+@functools.lru_cache(maxsize=256)
 def origin(url: str) -> tuple[str, str, int | None]:
     """Scheme, host and port: who gets a credential, and whose ETag it is (RFC 6454)."""
     parts = urlsplit(url)
@@ -47,6 +49,7 @@ def origin(url: str) -> tuple[str, str, int | None]:
     )
 
 
+@functools.lru_cache(maxsize=256)
 def host_of(url: str) -> str:
     """The host, with the port if the URL has one: how sources are named."""
     parts = urlsplit(url)

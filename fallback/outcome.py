@@ -7,11 +7,17 @@ from where it is seen (transport, sources, verify's caller) to where the plan is
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
 REASON_CHARS = 500
 """The longest reason kept: a host's name and a sentence."""
+
+
+@functools.cache
+def _spelled(name: str) -> str:
+    return re.sub(r"(?<=.)(?=[A-Z])", "_", name).lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +28,15 @@ class Outcome:
 
     def __post_init__(self) -> None:
         # A host's name may be a server's choice, and a terminal obeys what it is shown.
-        reason = "".join(char if char.isprintable() else "?" for char in self.reason[:REASON_CHARS])
+        reason = self.reason[:REASON_CHARS]
+        if not reason.isprintable():
+            reason = "".join(char if char.isprintable() else "?" for char in reason)
         object.__setattr__(self, "reason", reason)
 
     @property
     def kind(self) -> str:
         """The outcome's name as events and metrics spell it, such as `not_here`."""
-        return re.sub(r"(?<=.)(?=[A-Z])", "_", type(self).__name__).lower()
+        return _spelled(type(self).__name__)
 
     def __str__(self) -> str:
         return self.reason

@@ -27,8 +27,7 @@ Life = Literal["alive", "dead", "unknown"]
 
 def ourselves() -> str:
     """This process as an owner."""
-    pid = os.getpid()
-    return f"{_place()}-{pid:x}-{_started(pid) or 0:x}"
+    return _living(os.getpid())
 
 
 def life(owner: str) -> Life:
@@ -46,6 +45,11 @@ def life(owner: str) -> Life:
         pass  # somebody else's process is alive; a number that is no PID says nothing
     now = _started(int(pid, 16))
     return "alive" if now is None or now == int(started, 16) else "dead"
+
+
+@functools.lru_cache(maxsize=1)
+def _living(pid: int) -> str:
+    return f"{_place()}-{pid:x}-{_started(pid) or 0:x}"
 
 
 @functools.cache

@@ -177,6 +177,8 @@ class _Late:
         self._lock = threading.Lock()
 
     def __call__(self) -> Network:
+        if self._made is not None:  # asked several times a file
+            return self._made
         from fallback.network import Network  # noqa: PLC0415 - a warm run loads no HTTP library
 
         with self._lock:

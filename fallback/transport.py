@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
+from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies
 
 from fallback.answer import DRAIN
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from fallback.exchange import Request, Upload
     from fallback.watchdog import Watch
 
+AGENT = "fallback"
 MAX_REDIRECTS = 10
 
 
@@ -66,13 +68,13 @@ class Transport:
         self._is_public = is_public
         self._session = _Session()
         environment = self._session.merge_environment_settings("", {}, None, None, None)
-        self._verify = environment["verify"] if ca_bundle is None else str(ca_bundle)
+        self._verify: bool | str = str(ca_bundle) if ca_bundle else environment["verify"] or True
         # It would look through the whole environment twice a request; what it looks for is had once a host.
         self._session.trust_env = False
         self._proxies: dict[tuple[str, str, int | None], dict[str, str]] = {}
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.headers.clear()
-        self._session.headers["User-Agent"] = "fallback"
+        self._session.headers["User-Agent"] = AGENT
         # Credentials are the request's own: a function that adds none keeps .netrc from being read.
         self._session.auth = lambda prepared: prepared
         for scheme in ("http://", "https://"):
@@ -172,16 +174,14 @@ class Transport:
                 raise Failed(translate(error, watch)) from error
 
     def _get(self, request: Request, _watch: Watch) -> requests.Response:
-        return self._session.request(
-            request.method,
-            request.url,
-            headers=request.headers(),
-            stream=True,
-            allow_redirects=False,
-            timeout=None,
-            verify=self._verify,
-            proxies={} if request.is_peer else self._proxies_for(request.url),
-        )
+        # By hand: merging it with a session that has no cookies, hooks or parameters takes as long as the answer to it.
+        prepared = requests.PreparedRequest()
+        prepared.prepare_method(request.method)
+        prepared.prepare_url(request.url, None)
+        prepared.headers = CaseInsensitiveDict({"User-Agent": AGENT, **request.headers()})
+        adapter = self._session.get_adapter(prepared.url or "")
+        proxies = {} if request.is_peer else self._proxies_for(request.url)
+        return adapter.send(prepared, stream=True, timeout=None, verify=self._verify, proxies=proxies)
 
     def _proxies_for(self, url: str) -> dict[str, str]:
         """Those of the environment, but for hosts of NO_PROXY."""

@@ -88,7 +88,12 @@ class Database:
                 self._heal(error)
                 return self._run(group)
         except FAILURES as error:
-            if len(group) > 1 and self._connection is not None and not _is_corrupt(error) and not _is_busy(error):
+            if (
+                len(group) > 1
+                and self._connection is not None
+                and not _is_corrupt(error)
+                and not _is_busy(error)
+            ):
                 for each in group:  # one of them is at fault, and the others are not to suffer for it
                     self._attempt([each])
             else:

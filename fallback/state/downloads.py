@@ -61,7 +61,7 @@ class Downloads:
         """A file is asked for: its row that is not over goes on (`resuming`), or a new one begins."""
         self._set(path, status="resuming", error_message=None, lastAttempt=now)
         self._db.later(
-            "INSERT INTO ipfs_downloads (cidId, downloadPath, status, total_bytes, started_at, lastAttempt, hash)"
+            "INSERT INTO ipfs_downloads (cidId, downloadPath, status, total_bytes, started_at, lastAttempt, hash)"  # noqa: S608 - constants
             " SELECT (SELECT max(id) FROM ipfs_cids WHERE cid = ?), ?, 'pending', ?, ?, ?, ?"
             f" WHERE NOT EXISTS ({OPEN})",
             (cid, path, total, now, now, sha256, path),
@@ -70,15 +70,15 @@ class Downloads:
     def progressed(self, path: str, *, received: int, size: int) -> None:
         """So much more was received, and so much of the file is right."""
         self._db.later(
-            "UPDATE ipfs_downloads SET status = CASE status WHEN 'resuming' THEN status ELSE 'in_progress' END,"
-            f" downloaded_bytes = downloaded_bytes + ?, currentSize = ? WHERE id = ({OPEN})",  # noqa: S608 - a constant
+            "UPDATE ipfs_downloads SET status = CASE status WHEN 'resuming' THEN status ELSE 'in_progress' END,"  # noqa: S608
+            f" downloaded_bytes = downloaded_bytes + ?, currentSize = ? WHERE id = ({OPEN})",
             (received, size, path),
         )
 
     def attempted(self, path: str, *, error: str | None, now: float) -> None:
         """An attempt is over; `error` is why it failed."""
         self._db.later(
-            "UPDATE ipfs_downloads SET attempts = attempts + 1, lastAttempt = ?, error_message = ?"
+            "UPDATE ipfs_downloads SET attempts = attempts + 1, lastAttempt = ?, error_message = ?"  # noqa: S608
             f" WHERE id = ({OPEN})",
             (now, error, path),
         )

@@ -28,7 +28,7 @@ MOST = 4000
 class Later:
     """Statements in the order they came; `write` takes them (`taken`) and runs them, in a thread of its own."""
 
-    def __init__(self, write: Callable[[], None]) -> None:
+    def __init__(self, write: Callable[[], object]) -> None:
         self._write = write
         self._waiting: deque[Statement] = deque()
         self._some, self._over = threading.Event(), threading.Event()

@@ -56,7 +56,7 @@ def test_a_warm_sync_loads_nothing_that_only_a_missing_file_needs(
 ) -> None:
     """No HTTP library, no locks, no hash functions, no bars, and of this package no way to get a file."""
     modules = set(run([*arguments, *flags])["modules"])
-    assert not modules & {"requests", "urllib3", "rich", "starlette", "filelock", "hashlib", "zeroconf"}
+    assert not modules & {"requests", "urllib3", "rich", "starlette", "fallback.locks", "hashlib", "zeroconf"}
     assert not modules & {"fallback.transport", "fallback.download", "fallback.plan", "fallback.partial"}
 
 

@@ -46,6 +46,7 @@ ORDER = [
     "adoption",
     "sweeping",
     "locks",
+    "places",
     "cache",
     "watchdog",
     "answer",

@@ -49,7 +49,8 @@ def let_go(target: Path, data: bytes = DATA[:50], *responses: Response) -> Path:
 def adopt(
     target: Path, *, quiet_s: float = 60, over: Callable[[], bool] = never, file: File = FILE
 ) -> Partial | None:
-    return adoption.adopt(target, file, quiet_s=quiet_s, over=over)
+    others = adoption.left_of(target, file)
+    return adoption.adopt(others, target, file, quiet_s=quiet_s, over=over)
 
 
 def names(target: Path) -> list[str]:

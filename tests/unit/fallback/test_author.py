@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import io
 import json
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fallback import add_to_manifest, folder, locks, manifest_from_dir, manifest_from_hub, merge
+from fallback import add_to_manifest, folder, manifest_from_dir, manifest_from_hub, merge
 from fallback.errors import ConfigError, ManifestError, StoppedError, StorageError
 from fallback.events import Listed, Warned
 from fallback.ipfs import building
@@ -356,7 +358,7 @@ def test_a_lock_that_fails_loses_no_change_that_somebody_made_meanwhile(
     """P10: what another wrote between our reading and our writing is read, too; also where it made the file."""
 
     def broken(*_: object, **__: object) -> None:
-        raise NotImplementedError
+        raise OSError(errno.ENOSYS, "no locks here")
 
     real, done = merge._merged, list[bool]()
 
@@ -366,7 +368,7 @@ def test_a_lock_that_fails_loses_no_change_that_somebody_made_meanwhile(
             add_to_manifest(one("theirs"), settings=settings)
         return real(*args)
 
-    monkeypatch.setattr(locks, "FileLock", broken)
+    monkeypatch.setattr(fcntl, "flock", broken)
     if exists:
         add_to_manifest(one("first"), settings=settings)
     monkeypatch.setattr(merge, "_merged", meanwhile)

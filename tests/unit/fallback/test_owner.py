@@ -68,6 +68,7 @@ def test_without_proc_nobody_is_dead(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     """On a system without /proc the owner says so, and is `unknown` to all."""
     monkeypatch.setattr(owner, "_PROC", tmp_path)
     owner._place.cache_clear()
+    owner._living.cache_clear()
     try:
         ourselves = owner.ourselves()
         assert ourselves.startswith("000000-")
@@ -75,3 +76,4 @@ def test_without_proc_nobody_is_dead(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         assert owner.life(ourselves) == "unknown"
     finally:
         owner._place.cache_clear()
+        owner._living.cache_clear()

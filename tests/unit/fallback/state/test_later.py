@@ -72,7 +72,14 @@ def test_what_waits_is_one_transaction(db: Database, path: Path) -> None:
         db.later(INSERT, (name, "1"))
     assert others_see(path) == []
     db.execute(SELECT)
-    assert [each.split()[0] for each in statements] == ["BEGIN", "INSERT", "INSERT", "INSERT", "COMMIT", "SELECT"]
+    assert [each.split()[0] for each in statements] == [
+        "BEGIN",
+        "INSERT",
+        "INSERT",
+        "INSERT",
+        "COMMIT",
+        "SELECT",
+    ]
     assert others_see(path) == [(name, "1") for name in "abc"]
 
 
@@ -100,7 +107,9 @@ def test_it_is_written_though_nothing_follows(
 
 
 @pytest.mark.usefixtures("by_hand")
-def test_more_than_a_disk_can_take_is_not_kept_in_memory(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_than_a_disk_can_take_is_not_kept_in_memory(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(later, "MOST", 10)
     for number in range(95):
         db.later(INSERT, (str(number), "1"))
