@@ -32,7 +32,7 @@ def download(wanted: Wanted, run: Run) -> FileResult:
     """
     if (hit := _here(wanted, run, mend=run.settings.offline)) is not None:
         return hit
-    if run.settings.offline and not run.sources:
+    if run.settings.offline and not any(source.request(wanted) for source in run.sources):
         raise UnavailableError(str(wanted), [("network", "offline is set, nothing was requested")])
     patience = run.settings.lock_timeout_s
     waits = functools.partial(_wait_for_lock, wanted, run, patience)

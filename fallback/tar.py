@@ -26,6 +26,9 @@ MAX_PAX_BYTES = 16 << 10
 MAX_PADDING_BYTES = 1 << 20
 """Zeros behind the end: tape blocks that other tools fill up, 10 KiB as a rule."""
 
+MAX_SIZE = 1 << 62
+"""Of one file: a system cannot seek much further."""
+
 MAX_USTAR_SIZE = 8**11 - 1
 _REGULAR = b"0"
 _PAX = b"x"
@@ -229,6 +232,8 @@ class Tar:
             if not re.fullmatch("[0-9]{1,19}", told, re.ASCII):
                 raise TarError("a size that is no number")
             size = int(told)
+        if size > MAX_SIZE:
+            raise TarError("a size that no file has")
         return Member(name, size, self._at)
 
 

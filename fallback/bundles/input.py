@@ -54,10 +54,11 @@ class Input:
         Raises:
             BundleError: they cannot be read.
         """
+        size = PIECE if size < 0 else size
         if self._ahead:
             data, self._ahead = self._ahead[:size], self._ahead[size:]
             return data
-        return self._read(PIECE if size < 0 else size)
+        return self._read(size)
 
     def skip(self, size: int, /) -> bool:
         """Pass over so many; False if there are fewer."""

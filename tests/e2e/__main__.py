@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fakes.apart import WorldApart
-from tests.e2e import acts, holding, publishing, report
+from tests.e2e import acts, bundling, holding, publishing, report
 from tests.e2e.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ACTS = (*acts.ACTS, *holding.ACTS, *publishing.ACTS)
+ACTS = (*acts.ACTS, *holding.ACTS, *publishing.ACTS, *bundling.ACTS)
 OUT = Path(__file__).parents[2] / "out" / "e2e.json"
 
 

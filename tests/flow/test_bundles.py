@@ -689,6 +689,22 @@ class TestAsASource:
             "corrupt"
         }
 
+    def test_once_it_is_mended_it_has_the_file(self, asking: Settings, tmp_path: Path, bundle: Path) -> None:
+        """What it sent before is held against it, and it is all there is."""
+        held = [(name, data if name != "one/config.json" else b"x" * 8) for name, data in members(bundle)]
+        spoiled = replace(asking, bundle=written(tmp_path / "bad.tar", held))
+        assert not sync(settings=spoiled).ok
+        (tmp_path / "bad.tar").write_bytes(bundle.read_bytes())
+        assert sync(settings=spoiled).ok
+
+    def test_offline_and_without_the_file_it_says_so(
+        self, asking: Settings, here: Settings, tmp_path: Path
+    ) -> None:
+        create_bundle(["two"], tmp_path / "two.tar", settings=here)
+        summary = sync(settings=replace(asking, bundle=tmp_path / "two.tar", offline=True))
+        assert {failure.model for failure in summary.failures} == {"one"}
+        assert "offline is set" in summary.failures[0].error
+
     def test_one_that_lacks_a_file_is_not_asked_for_it(
         self, asking: Settings, here: Settings, tmp_path: Path
     ) -> None:

@@ -50,6 +50,39 @@ def test_memory_is_flat_to_200_mb(tmp_path: Path, *, rehash: bool) -> None:
     assert large - small < MARGIN_KIB, (small, large)
 
 
+BUNDLING = """
+import hashlib, json, re, sys
+from pathlib import Path
+from fallback import Settings, create_bundle, install_bundle
+folder, size, ending = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+(folder / "here/m").mkdir(parents=True)
+digest = hashlib.sha256()
+with (folder / "here/m/a.bin").open("wb") as stream:
+    for at in range(0, size, 1 << 20):
+        piece = hashlib.sha256(str(at).encode()).digest() * (1 << 15)
+        stream.write(piece)
+        digest.update(piece)
+files = {"a.bin": {"size": (folder / "here/m/a.bin").stat().st_size, "sha256": digest.hexdigest()}}
+(folder / "here/.manifests.json").write_text(json.dumps({"m": {"files": files}}))
+create_bundle([], folder / f"m.tar{ending}", settings=Settings(models_dir=folder / "here", reserve_bytes=0))
+(folder / "here/m/a.bin").unlink()
+install_bundle(folder / f"m.tar{ending}", settings=Settings(models_dir=folder / "there", reserve_bytes=0))
+(folder / "there/m/a.bin").unlink()
+print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+"""
+
+
+@pytest.mark.parametrize("ending", ["", ".zst"])
+def test_memory_is_flat_for_bundles_of_64_mib(tmp_path: Path, ending: str) -> None:
+    """Made and installed, compressed or not."""
+    peaks = []
+    for size in (1 << 20, 64 << 20):
+        (tmp_path / str(size)).mkdir()
+        command = [sys.executable, "-c", BUNDLING, str(tmp_path / str(size)), str(size), ending]
+        peaks.append(int(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+    assert peaks[1] - peaks[0] < MARGIN_KIB, peaks
+
+
 @pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_memory_is_flat_to_2_gb(tmp_path: Path) -> None:

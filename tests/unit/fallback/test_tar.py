@@ -176,6 +176,7 @@ REFUSED: list[tuple[str, bytes, str]] = [
     ("a pax record without end", pax(b"9 path=bc") + A, "cannot be read"),
     ("a pax record without a number", pax(b"path=b\n") + A, "cannot be read"),
     ("a pax size that is negative", pax(b"11 size=-1\n") + A, "no number"),
+    ("a pax size that no file has", pax(b"28 size=9223372036854775807\n") + A, "no file has"),
     ("a pax size of many digits", pax(b"39 size=111111111111111111111111111111\n") + A, "no number"),
 ]  # fmt: skip
 
