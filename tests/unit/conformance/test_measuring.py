@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 import sys
 import time
 from dataclasses import replace
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fakes.journal import Entry
-from tests.conformance import schema, verdict
-from tests.conformance.case import all_cases
+from tests.conformance import conftest, schema, verdict
+from tests.conformance.case import Expect, all_cases
 from tests.conformance.client import Process
 from tests.conformance.stage import Run, Stage, UnsupportedError
 from tests.conformance.watch import Watch, state
@@ -106,6 +107,26 @@ class TestVerdict:
         assert len(run.asked("gateway1")) == 1
         assert run.asked("gateway2") == []
 
+    def test_a_head_is_enough_of_a_question_and_none_too_many(self) -> None:
+        """Who was silent to a HEAD has had its time; but a GET that follows one is the first request."""
+        head = replace(entry(), method="HEAD")
+        asked = replace(GOOD, entries=[head, entry()])
+        assert problems(asked, least={"gateway1": 2}, most={"gateway1": 1}) == []
+        assert problems(replace(GOOD, entries=[head]), least={"gateway1": 1}) == []
+        assert "2 at least" in " ".join(problems(replace(GOOD, entries=[head]), least={"gateway1": 2}))
+
+    def test_where_nobody_is_to_be_asked_a_head_is_too_many(self) -> None:
+        asked = replace(GOOD, entries=[replace(entry(), method="HEAD")])
+        assert problems(asked, most={"gateway1": 0}) == ["1 requests to gateway1, 0 at most"]
+
+
+def problems(
+    run: Run, *, least: dict[str, int] | None = None, most: dict[str, int] | None = None
+) -> list[str]:
+    """What is wrong with the run by a case that expects this of it."""
+    expect = Expect(least=least or {}, most=most or {})
+    return verdict.of_case(run, replace(all_cases()["R-ORDER-1"], expect=expect))
+
 
 def client(script: str) -> Sequence[str]:
     return [sys.executable, "-c", script]
@@ -141,6 +162,41 @@ class TestProcess:
         )
         with Process(client(script), folder=tmp_path, env={}, limit_s=20) as process:
             assert process.wait() == 0
+
+    def test_begun_in_the_background_it_can_be_interrupted_all_the_same(
+        self, tmp_path: Path, pytestconfig: pytest.Config
+    ) -> None:
+        """A shell has what it begins with `&` ignore Ctrl-C, and who ignores a signal hands that on."""
+        script = "import signal; raise SystemExit(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            conftest.pytest_configure(pytestconfig)
+            with Process(client(script), folder=tmp_path, env={}, limit_s=20) as process:
+                assert process.wait() == 0
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+def test_of_one_path_with_two_digests_either_may_be_there(tmp_path: Path) -> None:
+    """R-HOSTILE-10's job; a third is no more right than ever."""
+    script = """
+import json, os, pathlib, sys, time
+job = json.load(open(sys.argv[3]))
+path = pathlib.Path(job["folder"], job["files"][0]["path"])
+path.parent.mkdir(parents=True)
+for name in job["put"]:
+    path.with_name("part").write_text(name)
+    path.with_name("part").rename(path)
+    time.sleep(0.1)
+"""
+    digests = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("one", "two")}
+    with Stage(all_cases()["R-HOSTILE-10"], client(script), tmp_path) as stage:
+        job = stage.make_job()
+        job["files"] = [{**job["files"][0], "sha256": digest} for digest in digests.values()]
+        assert stage.run({**job, "put": ["one", "two", "one"]}).seen == []
+        stage.target().unlink()
+        stage.target().parent.rmdir()
+        assert stage.run({**job, "put": ["one", "three"]}).seen != []
 
 
 def test_exit_2_is_not_a_failure(tmp_path: Path) -> None:
