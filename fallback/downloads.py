@@ -19,13 +19,14 @@ from fallback.events import (
     Progressed,
     RunEnded,
 )
+from fallback.wanted import Wanted, ipfs_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from fallback.events import Event
+    from fallback.run import Run
     from fallback.state import State
-    from fallback.wanted import Wanted
 
 WRITE_S = 1.0
 """How often progress is written."""
@@ -117,3 +118,20 @@ class Keeper:
 
 def _cid(wanted: Wanted) -> str | None:
     return (wanted.ipfs_path or "").partition("/")[0] or None
+
+
+def located(missing: list[Wanted], run: Run, state: State) -> list[Wanted]:
+    """Each with its path at a gateway, as far as the manifest or an earlier run knows one; from now on their way is kept."""
+    state.downloads.prune(run.clock.now() - run.settings.metrics_retention_h * 3600)
+    known = {each.model.name: each.model for each in missing}
+    newest = {name: state.cids.newest(name, model.type) for name, model in known.items()}
+    found = [
+        Wanted(each.model, each.file, ipfs_path(each.model, each.file, newest[each.model.name]))
+        for each in missing
+    ]
+    run.observe(Keeper(state, found, run.clock.now))
+    if run.settings.mirror and run.settings.mirror_write:
+        from fallback.share.mirroring import writing  # noqa: PLC0415 - few machines write to one
+
+        writing(run, state, run.settings.mirror, found)
+    return found

@@ -26,7 +26,7 @@ from fallback.manifest import File, Manifest, Model
 from fallback.results import FileFailure, FileResult, Summary
 from fallback.run import running
 from fallback.settings import Settings
-from fallback.wanted import Wanted, ipfs_path
+from fallback.wanted import Wanted
 
 if TYPE_CHECKING:
     import threading
@@ -214,18 +214,9 @@ def obtain(
 
 
 def _located(missing: list[Wanted], run: Run, state: State) -> list[Wanted]:
-    """Each with its path at a gateway, as far as the manifest or an earlier run knows one; from now on their way is kept."""
-    from fallback.downloads import Keeper  # noqa: PLC0415 - see the module
+    from fallback.downloads import located  # noqa: PLC0415 - see the module
 
-    state.downloads.prune(run.clock.now() - run.settings.metrics_retention_h * 3600)
-    known = {each.model.name: each.model for each in missing}
-    newest = {name: state.cids.newest(name, model.type) for name, model in known.items()}
-    found = [
-        Wanted(each.model, each.file, ipfs_path(each.model, each.file, newest[each.model.name]))
-        for each in missing
-    ]
-    run.observe(Keeper(state, found, run.clock.now))
-    return found
+    return located(missing, run, state)
 
 
 def _by_threads(wanted: Sequence[Wanted], run: Run, results: list[FileResult | FileFailure]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fallback import metrics
@@ -50,6 +50,8 @@ class Run:
     stop: Stop
     observe: Callable[[Observer], None]
     deadline: float | None = None
+    ending: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    """What the run does at its end, whatever it was."""
     rehash: bool = False
     """No row is trusted, and whatever stands in a file's place is set aside: this is a repair."""
 
@@ -132,6 +134,7 @@ def running(
         try:
             yield run, state
         finally:
+            run.ending.close()
             network.close()
 
 

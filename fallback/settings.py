@@ -106,6 +106,10 @@ class Settings:
         "flag",
         "look for peers on this network by mDNS; with share, be found there",
     )
+    mirror: str | None = _set(
+        None, "store", "a mirror of one's own, by SHA-256: http(s)://, or a store such as s3:// or file://"
+    )
+    mirror_write: bool = _set(False, "flag", "put files that came from elsewhere into the mirror")  # noqa: FBT003 - a default
     offline: bool = _set(False, "flag", "request nothing")  # noqa: FBT003 - a default
     gateway_attempts: int = _set(2, "count", "attempts of a file at one gateway", low=1)
     hub_attempts: int = _set(3, "count", "attempts of a file at HuggingFace or a mirror", low=1)

@@ -19,9 +19,10 @@ from fallback.outcome import (
     Refused,
     Unavailable,
 )
+from fallback.stores import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from fallback.exchange import Head
     from fallback.facts import LayerName
@@ -179,7 +180,7 @@ class Mirror:
 
 
 def in_order(settings: Settings, found: Iterable[str] = ()) -> tuple[Source, ...]:
-    """The configured sources: peers (those that are listed, and URLs that were `found`), then the layer that is preferred, then the other; a bundle last (DESIGN, Layers).
+    """The configured sources: peers (those that are listed, and URLs that were `found`), the mirror, then the layer that is preferred, then the other; a bundle last (DESIGN, Layers).
 
     Each has a name of its own: where a host is several sources, the later ones' tells how.
     """
@@ -200,9 +201,17 @@ def in_order(settings: Settings, found: Iterable[str] = ()) -> tuple[Source, ...
     peers = [Peer(url, settings.peer_token) for url in settings.peers]
     listed = [replace(each, called=f"{each.name} (peer)") if each.name in taken else each for each in peers]
     taken |= {source.name for source in (*peers, *listed)}
+    mirror = _mirror(settings, taken)
     # The token was given for those that are listed; and what is known under a name is not a stranger's to spoil.
     others = [each for each in map(Peer, found) if each.name not in taken]
-    return (*listed, *others, *known, *bundle)
+    return (*listed, *others, *mirror, *known, *bundle)
+
+
+def _mirror(settings: Settings, taken: Collection[str]) -> tuple[Source, ...]:
+    if settings.mirror is None:
+        return ()
+    store = Store(settings.mirror)
+    return (replace(store, called=f"{store.name} (mirror)") if store.name in taken else store,)
 
 
 def gateway_urls(settings: Settings, path: str) -> tuple[str, ...]:

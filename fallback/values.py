@@ -95,6 +95,18 @@ def _url(value: Any) -> str:
     return urlunsplit((parts.scheme, parts.netloc.lower(), parts.path.rstrip("/"), "", ""))
 
 
+def _store(value: Any) -> str:
+    if isinstance(value, str) and re.match(r"https?://", value, re.IGNORECASE):
+        return _url(value)
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z][a-z0-9+.-]*://[!-~]+", value):
+        raise ValueError(
+            "is neither an http URL nor that of a store, such as s3://bucket/prefix or file:///path"
+        )
+    if set(value) & set('@?#"<>\\') or "::" in value:
+        raise ValueError("is a URL with a user, query, fragment or chain, which is not accepted")
+    return value.rstrip("/")
+
+
 def _urls(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list | tuple):
         raise ValueError("is not a list of URLs")  # noqa: TRY004 - as above
@@ -157,6 +169,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "certificates": _certificates,
     "URL": _url,
     "URLs": _urls,
+    "store": _store,
     "secret": _secret,
     "prefix": _prefix,
     "address": _address,

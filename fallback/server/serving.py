@@ -29,7 +29,7 @@ from fallback.server.prometheus import Prometheus
 from fallback.server.revalidating import revalidating
 from fallback.server.runs import Runs
 from fallback.share.announcing import announcing
-from fallback.share.shelf import Shelf
+from fallback.share.shelf import Shelf, rows_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -134,7 +134,7 @@ def _files(settings: Settings) -> Files | None:
     """What is given to other machines; None: nothing."""
     if not settings.share:
         return None
-    shelf = Shelf(settings.models_dir, settings.state_path, report.warn)
+    shelf = Shelf(settings.models_dir, rows_in(settings.state_path, report.warn))
     return Files(shelf.take, settings.share_transfers)
 
 

@@ -9,16 +9,30 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from fallback import names
 from fallback.state import remembered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from fallback.state.verified import Row
+
+
+Rows = Callable[[str], "list[tuple[str, Row]]"]
+"""The paths and rows of files with such a SHA-256."""
+
+
+def rows_in(state_dir: Path, warn: Callable[[str], None]) -> Rows:
+    """Those of the database there, as it is whenever it is asked; `warn` is told what is wrong with it."""
+
+    def rows(sha256: str) -> list[tuple[str, Row]]:
+        with remembered(state_dir, warn) as state:
+            return state.verified.having(sha256)
+
+    return rows
 
 
 class ChangedError(Exception):
@@ -48,16 +62,14 @@ class Offer(Protocol):
 
 
 class Shelf:
-    """The files of the models folder, by SHA-256; `warn` is told what is wrong with the database."""
+    """The files of the models folder, by SHA-256; `rows` says which are to have these bytes."""
 
-    def __init__(self, models_dir: Path, state_dir: Path, warn: Callable[[str], None]) -> None:
-        self._root, self._state_dir, self._warn = models_dir, state_dir, warn
+    def __init__(self, models_dir: Path, rows: Rows) -> None:
+        self._root, self._rows = models_dir, rows
 
     def take(self, sha256: str) -> Offer | None:
         """The file with these bytes, open; None if there is none that a row vouches for."""
-        with remembered(self._state_dir, self._warn) as state:
-            rows = state.verified.having(sha256)
-        for path, row in rows:
+        for path, row in self._rows(sha256):
             whole = None if names.problem(path) else self._opened(path, row)
             if whole is not None:
                 return whole

@@ -37,6 +37,7 @@ ORDER = [
     "exchange",
     "tar",
     "bundled",
+    "stores",
     "sources",
     "judging",
     "state",

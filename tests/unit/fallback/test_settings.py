@@ -131,6 +131,9 @@ def test_the_hubs_own_variables_come_below_ours_and_above_the_file(
         ("HF_HUB_OFFLINE", "on", True),
         ("HF_HUB_OFFLINE", "0", False),
         ("HF_TOKEN", f"{SECRET}\n", SECRET),
+        ("FALLBACK_MIRROR", "HTTPS://Mirror.Example/models/", "https://mirror.example/models"),
+        ("FALLBACK_MIRROR", "s3://Bucket/prefix/", "s3://Bucket/prefix"),
+        ("FALLBACK_MIRROR", "file:///srv/models", "file:///srv/models"),
         ("FALLBACK_UNKNOWN", "ignored", None),
     ],
 )
@@ -231,6 +234,10 @@ URL_OF = f"https://me:{SECRET}@host"
         ({"HF_ENDPOINT": "http://a:99999"}, None, {}, "hf_endpoint: is not a URL (env"),
         ({"HF_ENDPOINT": "http://[::1"}, None, {}, "hf_endpoint: is not a URL (env"),
         ({"HF_ENDPOINT": URL_OF}, None, {}, "hf_endpoint: is a URL with a user, password"),
+        ({"FALLBACK_MIRROR": "/srv/models"}, None, {}, "mirror: is neither an http URL nor that of a store"),
+        ({"FALLBACK_MIRROR": f"s3://{SECRET}@bucket/x"}, None, {}, "mirror: is a URL with a user, query"),
+        ({"FALLBACK_MIRROR": "simplecache::s3://bucket"}, None, {}, "mirror: is neither an http URL"),
+        ({"FALLBACK_MIRROR": "zip://a.zip::s3://b"}, None, {}, "mirror: is a URL with a user, query"),
         (
             {"HF_ENDPOINT": f"http://a/?t={SECRET}"},
             None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fallback.share.shelf import ChangedError, Shelf
+from fallback.share.shelf import ChangedError, Shelf, rows_in
 from fallback.state import State
 from fallback.state.verified import Row
 
@@ -37,6 +37,7 @@ def _vouch(root: Path) -> Iterator[Callable[[str], Path]]:
             about = target.stat()
             marks = (about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino)
             state.verified.put(path, Row(*marks, SHA256, 1.0, "ipfs", "g"))
+            assert state.verified.get(path), "it is written"
             return target
 
         yield vouch
@@ -44,7 +45,7 @@ def _vouch(root: Path) -> Iterator[Callable[[str], Path]]:
 
 @pytest.fixture(name="shelf")
 def _shelf(root: Path) -> Shelf:
-    return Shelf(root, root / ".fallback", pytest.fail)
+    return Shelf(root, rows_in(root / ".fallback", pytest.fail))
 
 
 def test_a_vouched_file_is_given_by_its_digest(shelf: Shelf, vouch: Callable[[str], Path]) -> None:

@@ -1,0 +1,109 @@
+"""A mirror of one's own as a source: files by SHA-256 behind any HTTP server, or in a store that fsspec reaches.
+
+What is where: `{url}/sha256/{its first two digits}/{sha256}`, for `https://…` and `s3://…` alike. fsspec and whatever library a
+scheme needs are loaded when a file is opened, and their errors leave as `OSError`, with no text of theirs: it
+may hold a secret (P7). Reading goes no further ahead than it is asked to, so that progress and the rate stay
+true. Exclusions: nothing is written (`share.mirroring`), and nothing is asked a second time but by a library itself.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import urlsplit
+
+from fallback.exchange import Request, host_of
+from fallback.outcome import NotHere
+from fallback.streams import Stream
+
+if TYPE_CHECKING:
+    from fallback.exchange import Head
+    from fallback.facts import LayerName
+    from fallback.outcome import Outcome
+    from fallback.wanted import Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The mirror at `url`."""
+
+    url: str
+    called: str | None = None
+    layer: LayerName = field(default="mirror", init=False)
+
+    @property
+    def is_http(self) -> bool:
+        """Whether it is asked by HTTP, and so not written to."""
+        return urlsplit(self.url).scheme in {"http", "https"}
+
+    @property
+    def name(self) -> str:
+        """Its host and the path below it; of a store, its URL."""
+        if not self.is_http:
+            return self.called or self.url
+        return self.called or host_of(self.url) + urlsplit(self.url).path
+
+    def request(self, wanted: Wanted) -> Request | None:
+        """By its SHA-256; None if the manifest has none."""
+        if wanted.file.sha256 is None:
+            return None
+        url = f"{self.url}/{place(wanted.file.sha256)}"
+        return Request(url) if self.is_http else Request(url, stream=stored(url))
+
+    def denied(self, head: Head) -> Outcome:
+        """Some stores say 403 of what they do not have."""
+        return NotHere(f"this mirror does not give it ({head.status})")
+
+
+def place(sha256: str) -> str:
+    """Where a store has the file with these bytes, below its URL: no folder of it grows beyond what tools can list."""
+    return f"sha256/{sha256[:2]}/{sha256}"
+
+
+def stored(url: str) -> Stream:
+    """The file at `url`."""
+
+    def opened(start: int) -> tuple[BinaryIO, int]:
+        fs, path = filesystem(url)
+        try:
+            size = int(fs.info(path)["size"])
+            stream = fs.open(path, "rb", cache_type="none")
+            stream.seek(start)
+        except OSError:
+            raise
+        except Exception as error:
+            raise OSError(errno.EIO, type(error).__name__) from error
+        return stream, size
+
+    return Stream(opened, is_remote=True)
+
+
+def filesystem(url: str) -> tuple[Any, str]:
+    """Fsspec's file system of `url`, and the path in it.
+
+    Raises:
+        FileNotFoundError: what the scheme needs is not installed, or nobody knows the scheme.
+        OSError: it cannot be reached.
+    """
+    try:
+        from fsspec.core import url_to_fs  # noqa: PLC0415 - of the extra `mirror`
+    except ModuleNotFoundError:
+        raise _absent("fsspec is not installed: pip install 'fallback[mirror]'") from None
+    try:
+        fs, path = url_to_fs(url, use_listings_cache=False)
+    except ImportError:
+        raise _absent(
+            f"what {url.partition(':')[0]}:// needs is not installed, such as fallback[s3]"
+        ) from None
+    except ValueError:
+        raise _absent(f"nobody knows what {url.partition(':')[0]}:// is") from None
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(errno.EIO, type(error).__name__) from error
+    return fs, str(path)
+
+
+def _absent(what: str) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, what)
