@@ -52,8 +52,8 @@ class Later:
     def close(self) -> None:
         """Write what waits, and no more by itself."""
         self._over.set()
-        self._some.set()
         self._write()
+        self._some.set()  # after it was cleared by what was just written: the thread may come to wait only now
         if self._thread is not None:
             self._thread.join()
 
@@ -64,5 +64,5 @@ class Later:
                 self._thread.start()
 
     def _run(self) -> None:
-        while self._some.wait() and not self._over.wait(GROUP_S):
+        while not self._over.is_set() and self._some.wait() and not self._over.wait(GROUP_S):
             self._write()

@@ -177,3 +177,36 @@ def test_many_threads_lose_nothing(db: Database) -> None:
     for thread in threads:
         thread.join()
     assert len(db.execute(SELECT)) == 1600
+
+
+@pytest.mark.parametrize("late", ["_some", "_write"])
+def test_a_thread_that_is_late_does_not_keep_the_end_waiting(
+    late: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever closes has written what waits, and so cleared what the thread is about to wait for; or the thread does."""
+    arrived, go_on = threading.Event(), threading.Event()
+    waiting = later.Later(lambda: waiting.taken())  # noqa: PLW0108 - there is none yet
+    monkeypatch.setattr(later, "GROUP_S", 0.0)
+
+    def held_up(real: Callable[[], object]) -> Callable[[], object]:
+        def call() -> object:
+            if threading.current_thread().name == "fallback-state" and not arrived.is_set():
+                arrived.set()
+                go_on.wait(10)
+            return real()
+
+        return call
+
+    if late == "_some":
+        monkeypatch.setattr(waiting._some, "wait", held_up(waiting._some.wait))
+    else:
+        monkeypatch.setattr(waiting, "_write", held_up(waiting._write))
+    waiting.add(("", ()))
+    assert arrived.wait(10)
+    closing = threading.Thread(target=waiting.close, daemon=True)
+    closing.start()
+    until(waiting._over.is_set)
+    threading.Event().wait(0.1)  # until it waits for the thread
+    go_on.set()
+    closing.join(5)
+    assert not closing.is_alive()
