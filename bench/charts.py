@@ -1,4 +1,4 @@
-"""A picture of each scenario: wall time by client, the proof of the bytes set apart; and one of all ratios.
+"""A picture of each scenario: wall time by client, the proof of the bytes set apart.
 
 Exclusions: no figure is made here. Needs matplotlib (extra `bench`).
 """

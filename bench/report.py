@@ -10,7 +10,7 @@ import statistics
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from bench.goals import Reached
@@ -50,8 +50,8 @@ def _row(runs: Sequence[Measured], ours: float, total_bytes: int) -> Row:
 
 
 def table(scenario: str, what: str, entries: Mapping[str, Row]) -> str:
-    """Fixed columns, a line an entry; `verify` is the part of the wall time that another program proved bytes in."""
-    columns = f"{'wall s':>8}{'min':>8}{'max':>8}{'verify':>8}{'cpu s':>8}{'peak MB':>9}{'wire MB':>9}{'requests':>9}"
+    """Fixed columns, a line an entry; `of` so many runs; `verify` is the part of the wall time that another program proved bytes in."""
+    columns = f"{'wall s':>8}{'min':>8}{'max':>8}{'of':>4}{'verify':>8}{'cpu s':>8}{'peak MB':>9}{'wire MB':>9}{'requests':>9}"
     lines = [f"{scenario}: {what}", f"  {'':<24}{columns}{'ours/theirs':>12}{'/bare':>7}"]
     for number, (name, row) in enumerate(entries.items()):
         each = row["seconds_each"]
@@ -63,20 +63,21 @@ def table(scenario: str, what: str, entries: Mapping[str, Row]) -> str:
         )
         verify = f"{row['verify_seconds']:.3f}" if row["verify_seconds"] else "-"
         lines.append(
-            f"  {name:<24}{row['seconds']:>8.3f}{min(each):>8.3f}{max(each):>8.3f}{verify:>8}{row['cpu_seconds']:>8.2f}"
+            f"  {name:<24}{row['seconds']:>8.3f}{min(each):>8.3f}{max(each):>8.3f}{len(each):>4}{verify:>8}{row['cpu_seconds']:>8.2f}"
             f"{row['peak_rss_mb']:>9.1f}{row['wire_bytes'] / 1e6:>9.1f}{row['requests']:>9}{ratios:>12}{bare:>7}"
         )
     return "\n".join(lines)
 
 
-def goal_table(reached: Iterable[Reached]) -> str:
+def goal_table(reached: Sequence[Reached]) -> str:
     """Each goal beside what was measured; goals whose scenarios were left out are not told of."""
     lines = [f"{'goal':<74}{'at most':>9}{'measured':>10}"]
     lines += [
-        f"{one.what:<74}{one.most:>9.4g}{one.value:>10.4g}{'' if one.value <= one.most else '   short of it'}"
+        f"{one.what:<74}{one.most:>9.4g}{one.value:>10.4g}   {'met' if one.value <= one.most else 'NOT MET'}"
         for one in reached
     ]
-    return "\n".join(lines)
+    met = sum(one.value <= one.most for one in reached)
+    return "\n".join([*lines, f"{met} of {len(reached)} goals are met"])
 
 
 def against(baseline: Figures, figures: Figures) -> str:

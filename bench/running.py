@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from fakes.catalogue import Size
 
 
+LEAST = 3
+"""Runs that each entry has, however long they take."""
+
+
 class Stage:
     """One scenario's servers and its folder, measured client by client."""
 
@@ -120,14 +124,15 @@ def turns(entries: Collection[str], repeat: int) -> list[str]:
 
 
 def measured(
-    stage: Stage, chosen: Collection[str], repeats: int, tell: Callable[[str], None]
+    stage: Stage, chosen: Collection[str], repeats: int, most_s: float, tell: Callable[[str], None]
 ) -> dict[str, list[Measured]]:
-    """All entries of a scenario, so many times each."""
+    """All entries of a scenario, so many times each; less often, but `LEAST` times, those whose runs take longer than `most_s` in all."""
     entries = stage.entries(chosen)
     results: dict[str, list[Measured]] = {name: [] for name in entries}
-    repeats = min(repeats, stage.scenario.repeats_at_most)
     for repeat in range(repeats):
         for name in turns(entries, repeat):
+            if repeat >= LEAST and sum(run.seconds for run in results[name]) >= most_s:
+                continue
             tell(f"{name}, {repeat + 1} of {repeats}")
             results[name].append(stage.measure(*entries[name]))
     return results

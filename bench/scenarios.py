@@ -46,8 +46,6 @@ class Scenario:
     server: Server = "fakes"
     variants: Mapping[str, int] | None = None
     """Further entries of the engine, by name, that know of another number of gateways."""
-    repeats_at_most: int = 1000
-    """Where others take minutes."""
 
 
 def _hangs(*numbers: int) -> tuple[Mapping[str, Any], ...]:
@@ -95,7 +93,6 @@ SCENARIOS = {
             ("fallback", "aria2c"),
             gateways=4,
             rules=_hangs(1),
-            repeats_at_most=3,
         ),
         Scenario(
             "three-gateways-hang",
@@ -103,7 +100,6 @@ SCENARIOS = {
             ("fallback", "aria2c"),
             gateways=4,
             rules=_hangs(1, 2, 3),
-            repeats_at_most=3,
         ),
         Scenario(
             "first-gateway-corrupts-one-byte",
