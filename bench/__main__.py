@@ -115,7 +115,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=float,
         default=MOST_S,
         metavar="SECONDS",
-        help=f"what takes so long in all is repeated no more, but measured {running.LEAST} times (default {MOST_S:g})",
+        help=f"what takes so long in all is repeated no more, {running.LEAST} times at least, unless that takes twice as long (default {MOST_S:g})",
     )
     parser.add_argument(
         "--record", action="store_true", help=f"keep the figures as {BASELINE.name}, and the README's chart"

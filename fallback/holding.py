@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from fallback.errors import DigestError, SizeError, VerificationError
 from fallback.events import Blamed
 from fallback.ledger import Response
-from fallback.mending import Mending
 from fallback.outcome import (
     Corrupt,
     Delivered,
@@ -27,10 +26,10 @@ from fallback.outcome import (
     PartDelivered,
     Spliced,
 )
-from fallback.proofs import chunks_of
 
 if TYPE_CHECKING:
     from fallback.chunks import Chunks
+    from fallback.mending import Mending
     from fallback.outcome import Outcome
     from fallback.partial import Partial
     from fallback.run import Run
@@ -157,6 +156,8 @@ class Holding:
         """Which chunks of the whole partial are wrong; none if nobody knows."""
         if self.contradicted or self.partial.size != self.wanted.file.size:
             return ()
+        from fallback.proofs import chunks_of  # noqa: PLC0415 - what is right needs none of it
+
         wrong = self.partial.wrong(chunks_of(self.wanted, self.run), self.run.over)
         if self.run.over():  # not all was looked at, and nobody is to be blamed for that
             raise Failed(Interrupted("the run ended while it was looked at which bytes are wrong"))
@@ -164,6 +165,8 @@ class Holding:
 
     def _mend(self, wrong: Chunks) -> bool:
         if wrong:
+            from fallback.mending import Mending  # noqa: PLC0415 - as above
+
             self.mending = Mending(self.partial, wrong)
             self.furthest = self.mending.size
         return bool(wrong)

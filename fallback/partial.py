@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from fallback.ledger import Response
     from fallback.manifest import File
 
+WRITEBACK_BYTES = 8 << 20
+"""So much is waited for before the disk is told of it: a smaller file is synced as soon."""
+
 
 class Partial:
     """One file's bytes so far; `fresh` or `adoption.adopt` makes one."""
@@ -39,6 +42,7 @@ class Partial:
         self.path, self.ledger = path, ledger
         self._stream = os.fdopen(descriptor, "r+b", buffering=0)
         self.proof = Proof(file)
+        self._on_its_way = 0
         self.inherited = 0
         """Bytes that another run wrote: this machine's disk may be to blame for them, too."""
 
@@ -86,7 +90,7 @@ class Partial:
         with storage(self.path):
             self._stream.seek(0)
             self._stream.truncate()
-        self.proof, self.inherited = Proof(self._file), 0
+        self.proof, self.inherited, self._on_its_way = Proof(self._file), 0, 0
         self.ledger.begin(pure=pure)
 
     def write(self, data: bytes) -> None:
@@ -94,8 +98,22 @@ class Partial:
         with storage(self.path):
             _write_all(self._stream, data)
         self.proof.update(data)
+        if self.size - self._on_its_way >= WRITEBACK_BYTES:
+            self._send_on()
         if self.size > BUFFER:
             self.ledger.keep()
+
+    def _send_on(self) -> None:
+        """Have the system begin to write down what has come since: the sync at the end waits for the rest alone."""
+        with contextlib.suppress(OSError, AttributeError):  # macOS has no such call
+            # Linux starts to write what is dirty there, and waits for none of it (mm/fadvise.c).
+            os.posix_fadvise(
+                self._stream.fileno(),
+                self._on_its_way,
+                self.size - self._on_its_way,
+                os.POSIX_FADV_DONTNEED,
+            )
+        self._on_its_way = self.size
 
     def wrong(self, chunks: Chunks, over: Callable[[], bool]) -> Chunks:
         """Those of `chunks` that it does not hold as they are; what was not looked at when the run is `over` counts, too."""

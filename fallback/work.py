@@ -28,7 +28,6 @@ from fallback.outcome import (
 )
 from fallback.race import Begun, Leg, Race
 from fallback.sources import IpfsGateway
-from fallback.trustless import car_bytes, file_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -198,6 +197,8 @@ class Work:
         """The bytes of the file in the body, as they come."""
         if not request.by_blocks:
             return answer.pieces(limit)
+        from fallback.trustless import car_bytes, file_bytes  # noqa: PLC0415 - few gateways give blocks alone
+
         path = self.wanted.ipfs_path or ""
         return file_bytes(answer, path, request.offset, request.stop, car_bytes(limit))
 
