@@ -2,7 +2,7 @@
 
 Read piece by piece in threads, so that no disk keeps the server from answering others; so many transfers at a
 time, and whoever comes then is told to come again. A client that takes nothing is cut off (`connection`).
-Exclusions: what may be given (`share.shelf`), which part of it is asked for (`ranges`), and who may ask
+Exclusions: what may be given (`share.shelf`, `share.arriving`), which part of it is asked for (`ranges`), and who may ask
 (`guard`).
 """
 

@@ -19,6 +19,7 @@ import uvicorn
 from anyio.to_thread import current_default_thread_limiter
 
 from fallback import report
+from fallback.engine import load_manifest
 from fallback.errors import SettingsError
 from fallback.server.app import Api, application
 from fallback.server.connection import HttpConnection, WatchConnection
@@ -29,6 +30,7 @@ from fallback.server.prometheus import Prometheus
 from fallback.server.revalidating import revalidating
 from fallback.server.runs import Runs
 from fallback.share.announcing import announcing
+from fallback.share.arriving import Arrivals
 from fallback.share.shelf import Shelf, rows_in
 
 if TYPE_CHECKING:
@@ -135,7 +137,8 @@ def _files(settings: Settings) -> Files | None:
     if not settings.share:
         return None
     shelf = Shelf(settings.models_dir, rows_in(settings.state_path, report.warn))
-    return Files(shelf.take, settings.share_transfers)
+    arrivals = Arrivals(settings.models_dir, lambda: load_manifest(settings))
+    return Files(lambda sha256: shelf.take(sha256) or arrivals.take(sha256), settings.share_transfers)
 
 
 def few_threads() -> None:

@@ -35,6 +35,12 @@ def rows_in(state_dir: Path, warn: Callable[[str], None]) -> Rows:
     return rows
 
 
+def is_inside(models_dir: Path, target: Path) -> bool:
+    """Whether no link leads from the models folder to somewhere else on the way to `target` (P8)."""
+    root, folder = os.path.realpath(models_dir), os.path.realpath(target.parent)
+    return os.path.commonpath((root, folder)) == root
+
+
 class ChangedError(Exception):
     """What was vouched for is not what is there now."""
 
@@ -77,9 +83,8 @@ class Shelf:
 
     def _opened(self, path: str, row: Row) -> Whole | None:
         target = self._root / path
-        root, folder = os.path.realpath(self._root), os.path.realpath(target.parent)
-        if os.path.commonpath((root, folder)) != root:
-            return None  # a link that leads out of the models folder (P8)
+        if not is_inside(self._root, target):
+            return None
         try:
             # A pipe that has taken the file's name would be waited for.
             descriptor = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import socket
 import threading
 import time
@@ -12,9 +13,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from fallback import sync
+from fakes.faults import fault_from_dict as fault
+from fallback import Manifest, sync
 from fallback.events import AttemptEnded, FileCompleted
 from tests.flow.serving import Server
+from tests.flow.told import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,8 +26,9 @@ if TYPE_CHECKING:
     import requests
 
     from fakes.world import World
-    from fallback import Manifest, Settings
+    from fallback import Settings
 
+NOBODY = "http://127.0.0.1:9"
 SHARES = {"FALLBACK_SHARE": "true"}
 TOKEN = "canary-share-77ab1c"
 
@@ -215,3 +219,34 @@ def test_peers_that_are_gone_cost_little(
     assert all_right()
     ended = [event for event in told if isinstance(event, AttemptEnded) and event.layer == "peer"]
     assert [event.outcome for event in ended] == ["unreachable"] * 3
+
+
+def test_what_is_here_of_a_file_on_its_way_is_given(
+    world: World, settings: Settings, tmp_path: Path, all_right: Callable[[], bool]
+) -> None:
+    """Two machines at once: the second takes from the first the chunks it has, and the rest from elsewhere."""
+    sha256, two = digest(world), 2 << 20
+    rule = world.add("gateway1", fault({"name": "stall", "offset": two + 5000}), path="*model.onnx")
+    slow = {
+        "FALLBACK_GATEWAYS": world.gateways[0],
+        "FALLBACK_HF_ENDPOINT": NOBODY,
+        "FALLBACK_TIMEOUT_S": "30",
+    }
+    with Server(world, tmp_path / "giver", environment={**SHARES, **slow}) as giver:
+        giver.sync()
+        until(lambda: ask(giver, f"files/sha256/{sha256}", Range=f"bytes={two - 1}-").status_code == 206)
+        part = ask(giver, f"files/sha256/{sha256}", Range="bytes=0-")
+        assert (part.status_code, part.headers["content-range"]) == (206, f"bytes 0-{two - 1}/3000000")
+        assert part.headers["etag"] == f'"{sha256}"'
+        assert len(part.content) == two
+        assert ask(giver, f"files/sha256/{sha256}", Range=f"bytes={two}-").status_code == 404
+        assert ask(giver, f"files/sha256/{sha256}").status_code == 404, "all of it was asked for"
+        assert ask(giver, f"files/sha256/{sha256}", "HEAD").status_code == 404
+        world.remove(rule)
+        seen = len(world.journal.entries())
+        manifest = Manifest.parse(json.dumps(world.manifest()), name="world")
+        taker = replace(settings, peers=(giver.origin,), gateways=tuple(world.gateways[1:]))
+        assert sync(manifest, settings=taker).ok
+        asked = [entry for entry in world.journal.entries()[seen:] if entry.path.endswith("model.onnx")]
+    assert all_right()
+    assert sum(entry.bytes_sent for entry in asked) == 3_000_000 - two
