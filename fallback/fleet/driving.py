@@ -12,12 +12,13 @@ import contextlib
 import secrets
 import socket
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from distributed import KilledWorker, get_worker, wait
 
+from fallback.errors import FallbackError
 from fallback.events import FileCompleted, Progressed
 from fallback.fleet import sharing
 from fallback.fleet.cluster import workers
@@ -38,6 +39,7 @@ TICK_S = 0.5
 GRACE_S = 10.0
 """A worker that a nanny starts anew may be away for so long."""
 
+LOOK_S = 1.0
 LOST_S = 2.0
 """One that nobody starts anew, for so long."""
 
@@ -66,7 +68,7 @@ class Task:
     manifest: str
     overrides: Mapping[str, Any]
     port: int = 0
-    token: str = ""
+    token: str = field(default="", repr=False)  # Dask logs what a task that fails was called with
 
     def on(self, node: Node) -> Mapping[str, Any]:
         """The settings of one node."""
@@ -89,12 +91,24 @@ class Drive:
         self._nodes = {node.name: node for node in nodes}
         self.standings = {node.name: Standing(node.name) for node in nodes}
         self._under_way: dict[Future, Start] = {}
+        self._earlier: dict[str, NodeReport] = {}  # of attempts that failed
         self._served_by: dict[str, str] = {}  # node -> the worker that shares its files
         self._lost_at = dict.fromkeys(self._nodes, time.monotonic() + GRACE_S)
+        self._look_at = 0.0
         self._make_waves = waves
 
     def run(self, timeout_s: float) -> tuple[NodeReport, ...]:
-        """Have every node done, or fail, within so many seconds; what became of each."""
+        """Have every node done, or fail, within so many seconds; what became of each.
+
+        Raises:
+            FallbackError: the scheduler is gone, and with it whatever is known of the nodes.
+        """
+        try:
+            return self._run(timeout_s)
+        except OSError as error:  # as Dask's CommClosedError is
+            raise FallbackError(f"the scheduler is gone: {error}") from error
+
+    def _run(self, timeout_s: float) -> tuple[NodeReport, ...]:
         ends_at = time.monotonic() + timeout_s
         full = self._full(min(timeout_s, GRACE_S))
         self._waves = self._make_waves(
@@ -168,19 +182,22 @@ class Drive:
         self._came(report)
 
     def _came(self, report: NodeReport) -> None:
-        standing = self.standings[report.node]
+        standing, report = self.standings[report.node], report.after(self._earlier.pop(report.node, None))
         self._waves.distrust(report.liars)
         if report.ok:
             self._waves.has_all(report.node, report.url)
             standing.state, standing.report = "ready", report
         elif self._waves.failed(report.node, again=report.problem in AGAIN):
-            standing.state = "waiting"
+            standing.state, self._earlier[report.node] = "waiting", report
         else:
             standing.state, standing.report = "failed", report
 
     def _look_around(self) -> None:
         """Which workers are there: who is away too long is lost, and who was started anew serves no more."""
-        now, here = time.monotonic(), workers(self._client)
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        here, self._look_at = workers(self._client), now + LOOK_S
         pins = {each[key]: each.get("nanny") for each in here.values() for key in ("name", "host")}
         for name, node in self._nodes.items():
             if node.pin in pins:

@@ -54,6 +54,22 @@ class NodeReport:
         """Bytes that came from other nodes."""
         return self.bytes_by_layer.get("peer", 0)
 
+    def after(self, earlier: Self | None) -> Self:
+        """This one with what an earlier attempt of the node cost."""
+        if earlier is None:
+            return self
+        layers = earlier.bytes_by_layer.keys() | self.bytes_by_layer.keys()
+        sums = {
+            each: earlier.bytes_by_layer.get(each, 0) + self.bytes_by_layer.get(each, 0)
+            for each in sorted(layers)
+        }
+        return dataclasses.replace(
+            self,
+            bytes_by_layer=sums,
+            liars=tuple(sorted({*earlier.liars, *self.liars})),
+            seconds=round(earlier.seconds + self.seconds, 3),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """The report as JSON."""
         return dataclasses.asdict(self) | {

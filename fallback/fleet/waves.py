@@ -36,7 +36,8 @@ class Waves:
     Args:
         nodes: their names; each is begun once, and once more for each of `attempts` that failed for a
             reason which may pass.
-        seeds: how many may fetch from outside at a time while no node has all.
+        seeds: how many may fetch from outside at a time while no node has all; one more for each that
+            could not, so that a dead outside costs a few rounds and not one a node.
         fanout: how many a node serves at a time.
     """
 
@@ -47,6 +48,7 @@ class Waves:
         self._serving: dict[str, tuple[str, int]] = {}  # node -> its URL, the wave it came with
         self._tried: Counter[str] = Counter()
         self._distrusted: set[str] = set()
+        self._in_vain = 0
 
     @property
     def over(self) -> bool:
@@ -73,7 +75,8 @@ class Waves:
 
     def failed(self, node: str, *, again: bool) -> bool:
         """The node has not all; `again`: another try may help. Whether it will be begun once more."""
-        self._under_way.pop(node, None)
+        start = self._under_way.pop(node, None)
+        self._in_vain += again and start is not None and not start.peers
         if again and self._tried[node] < self._attempts:
             self._waiting.append(node)
             return True
@@ -95,7 +98,7 @@ class Waves:
         loads = Counter(start.peers[0] for start in self._under_way.values() if start.peers)
         if not self._serving:
             outside = sum(not start.peers for start in self._under_way.values())
-            return Start(node, (), 0, attempt) if outside < self._seeds else None
+            return Start(node, (), 0, attempt) if outside < self._seeds + self._in_vain else None
         free = sorted(self._serving.values(), key=lambda each: loads[each[0]])
         (url, wave), *others = free
         if loads[url] >= self._fanout:

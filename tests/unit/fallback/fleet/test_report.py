@@ -45,3 +45,20 @@ def test_a_report_is_the_same_after_a_journey_as_json() -> None:
     assert NodeReport.from_json(document) == report
     assert (document["ok"], document["outside_bytes"], document["peer_bytes"]) == (False, 25, 150)
     assert NodeReport("n").ok
+
+
+def test_what_an_earlier_attempt_cost_is_not_forgotten() -> None:
+    first = NodeReport("n", "unavailable", "why", 3, 1, {"peer": 150, "ipfs": 20}, ("n1:1",), 1.5)
+    second = NodeReport(
+        "n",
+        files=4,
+        bytes_by_layer={"peer": 1, "huggingface": 2},
+        liars=("n0:1",),
+        seconds=0.5,
+        url="http://n:1",
+    )
+    both = second.after(first)
+    assert both.ok
+    assert both.bytes_by_layer == {"huggingface": 2, "ipfs": 20, "peer": 151}
+    assert (both.liars, both.seconds, both.files, both.url) == (("n0:1", "n1:1"), 2.0, 4, "http://n:1")
+    assert second.after(None) == second
