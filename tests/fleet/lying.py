@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import urllib.error
 import urllib.request
@@ -63,9 +64,10 @@ def in_front_of(url: str) -> ThreadingHTTPServer:
                     if answer.headers[name]:
                         self.send_header(name, answer.headers[name])
                 self.end_headers()
-                while piece := bytearray(answer.read(MIB)):
-                    piece[len(piece) // 2] ^= 1
-                    self.wfile.write(piece)
+                with contextlib.suppress(ConnectionError):  # whoever has found it out goes away
+                    while piece := bytearray(answer.read(MIB)):
+                        piece[len(piece) // 2] ^= 1
+                        self.wfile.write(piece)
 
         def log_message(self, *_args: Any) -> None:
             pass
