@@ -41,7 +41,7 @@ def local(count: int, folder: Path) -> Iterator[tuple[Client, tuple[Node, ...]]]
         threads_per_worker=1,
         processes=True,
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
         memory_limit=None,
         silence_logs="CRITICAL",
     )

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from fallback.fleet.report import NodeReport
 
 BYTES = 3_000_900
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed", "ignore::ResourceWarning")
+pytestmark = [
+    pytest.mark.timeout(120),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed", "ignore::ResourceWarning"),
+]
 
 
 @pytest.fixture(name="client")
@@ -44,7 +47,7 @@ def _client() -> Iterator[Client]:
             processes=False,
             protocol="tcp",
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             memory_limit=None,
             silence_logs="CRITICAL",
         ) as cluster,
@@ -57,17 +60,15 @@ class Fleet:
     """Three nodes of a world, and what is told of them."""
 
     def __init__(self, client: Client, world: World, settings: Settings, folder: Path) -> None:
-        names = (
-            "gateways",
-            "hf_endpoint",
-            "timeout_s",
-            "connect_timeout_s",
-            "backoff_s",
-            "max_wait_s",
-            "reserve_bytes",
-        )
-        self.overrides: dict[str, Any] = {name: getattr(settings, name) for name in names} | {
-            "patience_s": 20
+        # Longer than elsewhere: on a busy machine, who answers late is not to be asked anew.
+        self.overrides: dict[str, Any] = {
+            "gateways": settings.gateways,
+            "hf_endpoint": settings.hf_endpoint,
+            "timeout_s": 20.0,
+            "patience_s": 20.0,
+            "backoff_s": 0.05,
+            "max_wait_s": 1.0,
+            "reserve_bytes": 0,
         }
         self.manifest = json.dumps(world.manifest())
         self.nodes = tuple(
@@ -82,7 +83,7 @@ class Fleet:
                 self.steps.append(step)
 
     def run(
-        self, limit_s: float = 40, overrides: Mapping[str, Any] | None = None, *, fanout: int = 2
+        self, limit_s: float = 90, overrides: Mapping[str, Any] | None = None, *, fanout: int = 2
     ) -> dict[str, NodeReport]:
         def waves(names: Sequence[str], full: int) -> Waves:
             return Waves(names, seeds=full or 1, fanout=fanout)
@@ -178,8 +179,8 @@ def test_the_barrier_has_an_end(fleet: Fleet, world: World, settings: Settings) 
     """Who is at work is told to stop, and keeps what has come; who has not begun is late as well."""
     world.add("gateway1", from_json({"name": "stall", "offset": 2_000_000}), path=ONNX)
     began = time.monotonic()
-    reports = fleet.run(2, {"timeout_s": 30.0})
-    assert time.monotonic() - began < 20
+    reports = fleet.run(2)
+    assert time.monotonic() - began < 60
     assert {each.problem for each in reports.values()} == {"late"}
     assert [each.error for each in reports.values()] == ["it was not done in time"] + [
         "it was not begun in time"
@@ -224,5 +225,5 @@ def test_a_worker_that_goes_away_is_a_lost_node(fleet: Fleet, world: World) -> N
         world.remove(rule)
 
     threading.Timer(1.5, leave).start()
-    reports = fleet.run(overrides={"timeout_s": 30.0})
+    reports = fleet.run()
     assert [reports[name].problem for name in ("n0", "n1", "n2")] == ["lost", "", ""]
