@@ -249,18 +249,30 @@ def test_a_store_that_hangs_holds_no_run_past_its_deadline(
     assert got(manifest, replace(settings, mirror=url, patience_s=0.2))[0].ok
 
 
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({}, "nothing moved for 0.5 s"),
+        ({"timeout_s": 30, "connect_timeout_s": 30, "deadline_s": 2}, "the run is over"),
+    ],
+)
 def test_a_store_that_takes_nothing_ends_no_run_late(
-    world: World, manifest: Manifest, settings: Settings, stuck: type[Stuck], all_right: Callable[[], bool]
+    manifest: Manifest,
+    settings: Settings,
+    stuck: type[Stuck],
+    all_right: Callable[[], bool],
+    changes: dict[str, Any],
+    why: str,
 ) -> None:
-    """P11: it is said, and the sync has succeeded."""
+    """P4, P11: it is said, and the sync has succeeded."""
     stuck.doing = "open wb"
     url = f"stuck://{uuid.uuid4()}"
     began = time.monotonic()
-    summary, told = got(manifest, replace(settings, mirror=url, mirror_write=True))
+    summary, told = got(manifest, replace(settings, mirror=url, mirror_write=True, **changes))
     assert time.monotonic() - began < 10
     assert summary.ok
     assert all_right()
-    assert warnings(told) == ["the mirror does not have all files: nothing moved for 0.5 s"]
+    assert warnings(told) == [f"the mirror does not have all files: {why}"]
 
 
 def test_a_store_that_fails_is_said_and_leaves_no_name(

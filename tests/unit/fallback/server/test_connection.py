@@ -9,7 +9,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from fallback.server.connection import HEAD_S, HttpConnection, WatchConnection
+from fallback.server.connection import HEAD_S, TAKE_S, HttpConnection, WatchConnection
 
 
 class Timer:
@@ -114,6 +114,18 @@ def test_a_websocket_is_no_head_that_is_waited_for(state: ServerState) -> None:
         return loop
 
     assert not asyncio.run(upgraded()).waiting
+
+
+def test_who_takes_nothing_of_an_answer_is_cut_off(state: ServerState) -> None:
+    connection, loop, transport = made(HttpConnection, state)
+    connection.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    connection.pause_writing()
+    assert loop.waiting == [(TAKE_S, transport.abort)]
+    connection.resume_writing()
+    assert not loop.waiting
+    connection.pause_writing()
+    connection.connection_lost(None)
+    assert not loop.waiting
 
 
 def test_a_connection_that_is_lost_is_waited_for_no_more(state: ServerState) -> None:
