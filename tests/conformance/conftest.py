@@ -95,6 +95,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     told = dict(item.user_properties).get(KEY)
     if call.when == "call" and isinstance(told, dict):
         told["result"] = Told.result(report, told)
+        told["expected"] = getattr(report, "wasxfail", None)
         report.user_properties = [(KEY, told)]
     return report
 

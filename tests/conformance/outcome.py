@@ -40,6 +40,7 @@ class Told:
             "hint": case.hint,
             "origin": list(case.origin),
             "found": None,
+            "expected": None,
             "only_early": False,
             "problems": [],
             "runs": [],

@@ -12,11 +12,11 @@ SIGNS = {
     "pass": "✓",
     "fail": "✗",
     "early": "◐",
-    "xfail": "✗ expected",
-    "xpass": "✓ unexpected",
+    "xfail": "✗",
+    "xpass": "✓!",
     "na": "n/a",
     "no": "no",
-    "skipped": "not measured",
+    "skipped": "?",
 }
 _KEY = (
     ("pass", "as required"),
@@ -34,7 +34,9 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 78rem
 h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .3rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { border-bottom: 1px solid var(--line); padding: .35rem .6rem; text-align: left; vertical-align: baseline; }
-th { font-weight: 600; } td.r, th.r { text-align: center; white-space: nowrap; width: 6.5rem; }
+th { font-weight: 600; background: Canvas; position: sticky; top: 0; vertical-align: bottom; }
+th.r span { writing-mode: vertical-rl; transform: rotate(180deg); } .counts .r { min-width: 6.5rem; }
+ td.r, th.r { text-align: center; white-space: nowrap; width: 1px; min-width: 2rem; padding: .35rem .3rem; }
 th.id, th.level { width: 8.5rem; } th.level { width: 4rem; }
 td.id { white-space: nowrap; font-family: ui-monospace, monospace; font-size: .85em; }
 td.level { font-size: .8em; color: var(--dim); }
@@ -73,7 +75,7 @@ def _page(reports: Sequence[Report]) -> Iterator[str]:
 
 def _counts(reports: Sequence[Report]) -> Iterator[str]:
     """A line a client."""
-    yield "<table><tr><th>client<th class=r>MUST<th class=r>SHOULD<th class=r>MAY<th class=r>n/a<th class=r>cases</tr>"
+    yield "<table class=counts><tr><th>client<th class=r>MUST<th class=r>SHOULD<th class=r>MAY<th class=r>n/a<th class=r>cases</tr>"
     for report in reports:
         yield f"<tr><td>{_text(report['client'])}"
         for counted in report["counts"].values():
@@ -86,15 +88,18 @@ def _counts(reports: Sequence[Report]) -> Iterator[str]:
 
 def _group(group: str, cases: Sequence[dict[str, Any]], reports: Sequence[Report]) -> Iterator[str]:
     yield f"<h2>R-{_text(group)}</h2><table><tr><th class=id>case<th class=level>level<th>requirement"
-    yield from (f"<th class=r>{_text(report['client'])}" for report in reports)
+    yield from (f"<th class=r><span>{_text(report['client'])}</span>" for report in reports)
     yield "</tr>"
     by_client = [{case["id"]: case for case in report["cases"]} for report in reports]
     for case in cases:
         yield f'<tr id="{_text(case["id"])}"><td class=id>{_text(case["id"])}<td class=level>{_text(case["level"])}<td>'
         yield from _requirement(case)
-        for report, told in zip(reports, by_client, strict=True):
-            if case["id"] in told and told[case["id"]]["problems"]:
-                yield from _failure(report["client"], told[case["id"]])
+        found = {
+            report["client"]: told[case["id"]]
+            for report, told in zip(reports, by_client, strict=True)
+            if case["id"] in told and told[case["id"]]["problems"]
+        }
+        yield from _failures(found)
         for told in by_client:
             name = _sign(told[case["id"]]) if case["id"] in told else None
             yield f'<td class="r {name}">{SIGNS[name]}' if name else "<td class=r>"
@@ -107,8 +112,19 @@ def _requirement(case: dict[str, Any]) -> Iterator[str]:
     yield f"{_text(case['why'])}<br>{_text(case['hint'])}<br>From: {_text(', '.join(case['origin']))}.</div></details>"
 
 
+def _failures(found: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """What was seen, client by client; of many behind one line."""
+    if len(found) > 1:
+        yield f"<details><summary class=more>what {len(found)} clients did</summary>"
+    for client, case in found.items():
+        yield from _failure(client, case)
+    if len(found) > 1:
+        yield "</details>"
+
+
 def _failure(client: str, case: dict[str, Any]) -> Iterator[str]:
-    yield f'<details><summary class="{_sign(case)}">{_text(client)}</summary><ul>'
+    why = f" {case['expected']}" if case.get("expected") else ""
+    yield f'<details><summary class="{_sign(case)}">{_text(client)}<span class=more>{_text(why)}</span></summary><ul>'
     yield from (f"<li>{_text(problem)}" for problem in case["problems"])
     yield "</ul>"
     for number, run in enumerate(case["runs"], start=1):
@@ -118,7 +134,7 @@ def _failure(client: str, case: dict[str, Any]) -> Iterator[str]:
 
 
 def _sign(case: dict[str, Any]) -> str:
-    return "early" if case["result"] == "fail" and case["only_early"] else str(case["result"])
+    return "early" if case["result"] in {"fail", "xfail"} and case["only_early"] else str(case["result"])
 
 
 def _text(text: object) -> str:

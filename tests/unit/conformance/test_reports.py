@@ -116,6 +116,7 @@ class TestExpectedFailures:
         assert done.returncode == code, done.stdout
         [case] = json.loads((tmp_path / "report.json").read_text())["cases"]
         assert (case["id"], case["result"]) == (expected, said)
+        assert case["expected"] == (None if said == "xpass" else why)
         assert (tmp_path / "report.html").exists()
         assert (tmp_path / "junit.xml").exists()
         assert (tmp_path / "kept" / expected / "run1" / "job.json").exists() is (said == "xfail")
@@ -132,6 +133,15 @@ class TestPage:
     def test_a_failure_of_place_alone_is_told_apart(self) -> None:
         assert "◐</" not in page([report("one", FAILED)]).split("</p>")[1]
         assert 'class="r early"' in page([report("one", FAILED | {"only_early": True})])
+
+    def test_a_reason_why_it_was_expected_is_beside_the_failure(self) -> None:
+        text = page([report("one", FAILED | {"result": "xfail", "expected": "no <digest>"})])
+        assert "no &lt;digest&gt;" in text
+        assert 'class="r xfail"' in text
+
+    def test_what_many_clients_did_is_behind_one_line(self) -> None:
+        assert "what 2 clients did" in page([report("one", FAILED), report("two", FAILED)])
+        assert "clients did" not in page([report("one", FAILED)])
 
     def test_it_needs_nothing_else(self) -> None:
         text = page([report("one", FAILED)])
