@@ -43,7 +43,7 @@ td.level { font-size: .8em; color: var(--dim); }
 .pass { color: var(--good); } .fail, .xpass { color: var(--bad); font-weight: 600; } .early, .xfail { color: var(--mid); }
 .na, .no, .skipped { color: var(--dim); }
 summary { cursor: pointer; } details { margin: .15rem 0; } .more { color: var(--dim); font-size: .9em; }
-pre { font-size: .78rem; line-height: 1.4; overflow-x: auto; background: #8881; padding: .6rem; border-radius: 4px; margin: .4rem 0; }
+pre { font-size: .78rem; line-height: 1.4; white-space: pre-wrap; overflow-wrap: anywhere; background: #8881; padding: .6rem; border-radius: 4px; margin: .4rem 0; }
 ul { margin: .3rem 0; padding-left: 1.2rem; } .key span { margin-right: 1.2rem; white-space: nowrap; }
 """
 
