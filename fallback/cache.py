@@ -66,6 +66,7 @@ class Cache(Places):
         self._locks = state_dir / "locks"
         self._verified, self._chunks = verified, chunks
         self._folders = durable.Folders(models_dir)
+        self._begun: set[Path] = set()
         self._crowded: set[Path] = set()
         self._under_way: list[Partial] = []
         self._room = threading.Lock()
@@ -97,14 +98,14 @@ class Cache(Places):
             StoppedError: `over` said so.
         """
         target = self.target(wanted)
-        if trust and (vouched := self.vouched(wanted)) is not None:
-            return Found(vouched)
-        self.inside(target)
         with storage(target):
             try:
                 about = target.lstat()
             except (FileNotFoundError, NotADirectoryError):
                 return None
+            if trust and self.known(wanted):
+                return Found(about)
+            self.inside(target)
             if stat.S_ISLNK(about.st_mode):
                 return Found(about, VerificationError("a symbolic link in the place of the file"))
             if not stat.S_ISREG(about.st_mode):
@@ -156,6 +157,7 @@ class Cache(Places):
         file = self.listed(wanted.file)
         with contextlib.suppress(OSError, StorageError):  # no room for it: it is fetched as a whole
             if file.chunks and kept.lstat().st_size == file.size:
+                self._begun.add(self.target(wanted))
                 Partial.fresh(self.target(wanted), file).filled_from(kept)
 
     def partial(self, wanted: Wanted, *, reserve_bytes: int, over: Callable[[], bool]) -> Partial:
@@ -172,9 +174,12 @@ class Cache(Places):
 
         target = self.target(wanted)
         with storage(target.parent):
-            self._folders.make(target.parent)
+            is_new = self._folders.make(target.parent)
         self.inside(target)
-        others = list(adoption.left_of(target, wanted.file))
+        # In a folder that this run has made nobody else has left anything.
+        looks = not is_new or target in self._begun
+        others = list(adoption.left_of(target, wanted.file)) if looks else []
+        self._begun.add(target)
         if others:
             self._crowded.add(target)
         partial = adoption.adopt(others, target, wanted.file, quiet_s=STALE_S, over=over)

@@ -83,20 +83,23 @@ class Folders:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._lasting: set[Path] = set()
+        self._new: set[Path] = set()
 
-    def make(self, folder: Path) -> None:
-        """Make it, and those above it.
+    def make(self, folder: Path) -> bool:
+        """Make it, and those above it; whether it was not there when it was first asked for.
 
         Raises:
             OSError: it cannot be made.
         """
         if folder in self._lasting and folder.is_dir():
-            return
-        self._lasting.update(make_folder(folder))
+            return folder in self._new
+        self._new.update(made := make_folder(folder))
+        self._lasting.update(made)
         for each in (folder, *folder.parents):
             if each not in self._lasting and each.is_relative_to(self._root):
                 sync_folder(each.parent)
                 self._lasting.add(each)
+        return folder in self._new
 
 
 def sync_folder(folder: Path) -> None:

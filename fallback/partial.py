@@ -72,7 +72,7 @@ class Partial:
 
     def begin(self, response: Response) -> None:
         """A response writes from its start on: where this one ends, or anew from zero."""
-        if response.start == 0:
+        if response.start == 0 and (self.size or self.ledger.responses):
             self.reset(pure=self.ledger.pure)
         self.ledger.add(response)
 
