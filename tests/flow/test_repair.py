@@ -108,13 +108,15 @@ def test_a_row_that_lies_is_found_out_and_healed(
     path = synced.models_dir / "org/tiny/config.json"
     flip(path)
     about = path.stat()
-    rows = Verified(Database(synced.state_path / "state.sqlite3", print))
+    database = Database(synced.state_path / "state.sqlite3", print)
+    rows = Verified(database)
     row = rows.get("org/tiny/config.json")
     assert row is not None
     rows.put(
         "org/tiny/config.json",
         Row(about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino, row.sha256, 0.0, "ipfs", ""),
     )
+    database.close()
     assert {file.layer for file in sync(settings=synced).files} == {"cache"}
     assert [each.state for each in check_files(synced)] == ["wrong", "right"]
     assert sync(settings=synced).ok
