@@ -13,7 +13,7 @@ import os
 import stat
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from fallback import tar
@@ -86,7 +86,7 @@ class _Index:
         except (OSError, Failed):
             return True
 
-    def open(self, sha256: str, start: int) -> tuple[BinaryIO, int]:
+    def open(self, sha256: str, start: int) -> tuple[FileIO, int]:
         """The file with this SHA-256, from byte `start` on, and its size.
 
         Raises:
@@ -100,7 +100,7 @@ class _Index:
         except BaseException:
             stream.close()
             raise
-        return cast("BinaryIO", _Part(stream, member.size - start)), member.size
+        return stream, member.size
 
     def _opened(self) -> FileIO:
         if not stat.S_ISREG(self._path.stat().st_mode):  # a pipe would be waited for, for ever
@@ -176,18 +176,3 @@ class _Headers:
 
     def skip(self, size: int, /) -> bool:
         return self._stream.seek(size, os.SEEK_CUR) <= self._size
-
-
-class _Part:
-    """A part of a file: so many bytes from where it stands."""
-
-    def __init__(self, stream: FileIO, left: int) -> None:
-        self._stream, self._left = stream, left
-
-    def read(self, size: int) -> bytes:
-        data = self._stream.read(max(0, min(size, self._left)))
-        self._left -= len(data)
-        return data
-
-    def close(self) -> None:
-        self._stream.close()

@@ -20,8 +20,8 @@ class Stream:
 
     `open` is given the byte to begin at, and gives a stream of the bytes from there on, and the size of the
     whole. It is called in a thread that may be abandoned if it `is_remote`: then opening or reading may never
-    return. What fails is an `OSError`; `FileNotFoundError` says that the file is not there. Behind the end
-    a stream is empty.
+    return. What fails is an `OSError`; `FileNotFoundError` says that the file is not there. What
+    comes behind the whole is not read.
     """
 
     open: Callable[[int], tuple[BinaryIO, int]]

@@ -103,7 +103,7 @@ class Staging:
             self.run.emit(CacheHit(wanted.model.name, wanted.file.path, found.about.st_size))
             self.here.append((wanted, found.about.st_size))
             return True
-        found = self.run.cache.lookup(wanted, trust=False, over=self.run.over)
+        found = self.run.cache.lookup(wanted, over=self.run.over)
         if found is None:
             return False
         if found.wrong is None:

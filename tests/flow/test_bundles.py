@@ -33,9 +33,12 @@ from fallback import (
     sync,
     write_car,
 )
+from fallback.bundled import InBundle
 from fallback.bundles import placing
+from fallback.cache import Cache
 from fallback.events import AttemptEnded, AttemptStarted, FileCompleted, Quarantined, Warned
 from fallback.tar import END, header, padding
+from fallback.wanted import Wanted
 
 if TYPE_CHECKING:
     from fallback.events import Event
@@ -47,6 +50,8 @@ FILES = {
     "two/t\u00e4xt.txt": b"text" * 200,
 }
 DEAD = "http://127.0.0.1:9"
+ROOT = "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi"
+"""A CID that nobody has anything of."""
 
 
 def entry(path: str, data: bytes) -> dict[str, Any]:
@@ -206,11 +211,12 @@ class TestInstalling:
         assert sum(isinstance(each, FileCompleted) for each in told) == len(FILES)
         assert not (there.models_dir / ".fallback/upgrade").exists()
 
-    def test_what_was_installed_is_not_hashed_again(self, bundle: Path, there: Settings) -> None:
-        """Its rows came with it: a sync opens none of the files."""
+    def test_what_was_installed_is_not_hashed_again(
+        self, bundle: Path, there: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its rows came with it."""
         install_bundle(bundle, settings=there)
-        for path in FILES:
-            (there.models_dir / path).chmod(0)
+        monkeypatch.setattr(Cache, "_proven", lambda *_: pytest.fail("a file was read"))
         summary = sync(settings=there)
         assert (summary.ok, {file.layer for file in summary.files}) == (True, {"cache"})
 
@@ -522,6 +528,42 @@ class TestCutAndKilled:
         assert visible(there.models_dir) == FILES
         assert not list((there.models_dir / ".fallback").glob("upgrade/*"))
 
+    def test_after_one_with_wrong_bytes_the_right_one_is_installed(
+        self, bundle: Path, there: Settings, tmp_path: Path
+    ) -> None:
+        """Nothing of what was wrong is gone on with."""
+        held = [(name, data[:-1] + b"x" if name.endswith("onnx") else data) for name, data in members(bundle)]
+        with pytest.raises(BundleError, match=r"model\.onnx: sha256"):
+            install_bundle(written(tmp_path / "bad.tar", held), settings=there)
+        assert install_bundle(bundle, settings=there).ok
+        assert visible(there.models_dir) == FILES
+
+    def test_what_a_killed_install_left_of_a_wrong_one_costs_one_more_try(
+        self, bundle: Path, there: Settings, tmp_path: Path
+    ) -> None:
+        """Nobody can know whose the wrong bytes are, and a pipe cannot be read twice: it says so."""
+        (tmp_path / "cut.tar").write_bytes(bundle.read_bytes()[: 1 << 20])
+        with pytest.raises(BundleError, match="cut off"):
+            install_bundle(tmp_path / "cut.tar", settings=there)
+        [partial] = there.models_dir.rglob("*.partial")
+        partial.write_bytes(bytes(1 << 19))
+        with pytest.raises(BundleError, match="try once more"):
+            install_bundle(bundle, settings=there)
+        assert not visible(there.models_dir)
+        assert install_bundle(bundle, settings=there).ok
+
+    def test_a_file_that_says_to_be_larger_is_not_begun(
+        self, bundle: Path, there: Settings, tmp_path: Path
+    ) -> None:
+        """Its header alone is enough to refuse it."""
+        held = members(bundle)
+        data = header(held[0][0], len(held[0][1])) + held[0][1] + padding(len(held[0][1]))
+        (tmp_path / "bomb.tar").write_bytes(data + header("one/config.json", 1 << 40) + bytes(1 << 20))
+        told: list[Event] = []
+        with pytest.raises(BundleError, match="1099511627776 bytes where 8"):
+            install_bundle(tmp_path / "bomb.tar", settings=there, observer=told.append)
+        assert not [each for each in told if isinstance(each, AttemptStarted)]
+
     def test_what_waits_of_another_bundle_goes(self, bundle: Path, there: Settings, tmp_path: Path) -> None:
         (tmp_path / "cut.tar").write_bytes(bundle.read_bytes()[:-3000])
         with pytest.raises(BundleError):
@@ -534,7 +576,7 @@ class TestCutAndKilled:
     def test_what_waits_and_was_spoiled_is_not_used(
         self, bundle: Path, there: Settings, tmp_path: Path
     ) -> None:
-        """P6: it is hashed again, whatever a row says of it."""
+        """P6: a row speaks of what it was."""
         (tmp_path / "cut.tar").write_bytes(bundle.read_bytes()[:-3000])
         with pytest.raises(BundleError):
             install_bundle(tmp_path / "cut.tar", settings=there)
@@ -666,14 +708,11 @@ class TestAsASource:
 
     def test_it_is_asked_last(self, asking: Settings) -> None:
         told: list[Event] = []
-        model = document()["one"] | {
-            "huggingface": {"repo": "a/b"},
-            "ipfs": {"cid": "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi"},
-        }
-        sync(Manifest.parse(json.dumps({"one": model}), name="x"), settings=asking, observer=told.append)
-        layers = [
-            each.layer for each in told if isinstance(each, AttemptStarted) and each.path == "config.json"
-        ]
+        model = document({"one/config.json": FILES["one/config.json"]})["one"]
+        model |= {"huggingface": {"repo": "a/b"}, "ipfs": {"cid": ROOT}}
+        manifest = Manifest.parse(json.dumps({"one": model}), name="x")
+        sync(manifest, settings=replace(asking, patience_s=20), observer=told.append)
+        layers = [each.layer for each in told if isinstance(each, AttemptStarted)]
         assert layers[-1] == "bundle"
         assert set(layers) == {"ipfs", "huggingface", "bundle"}
 
@@ -735,20 +774,17 @@ class TestAsASource:
         assert len(summary.failures) == len(FILES)
         assert said in summary.failures[0].error
 
-    def test_one_that_changes_is_looked_at_again(
-        self, asking: Settings, here: Settings, bundle: Path
-    ) -> None:
-        other = bundle.with_name("changing.tar")
-        create_bundle(["two"], other, settings=here)
-        changing = replace(asking, bundle=other, jobs=1)
-
-        def tell(event: Event) -> None:
-            if isinstance(event, FileCompleted) and event.model == "two":
-                create_bundle([], other, settings=here)
-
-        assert not sync(models=["one"], settings=changing).ok
-        assert sync(models=["two"], settings=changing, observer=tell).ok
-        assert sync(models=["one"], settings=changing).ok
+    def test_one_that_changes_is_looked_at_again(self, here: Settings, tmp_path: Path) -> None:
+        """Also by the source that has looked at it."""
+        changing = tmp_path / "changing.tar"
+        source = InBundle(changing)
+        wanted = {model.name: Wanted(model, model.files[0]) for model in load_manifest(here).models}
+        create_bundle(["two"], changing, settings=here)
+        assert source.request(wanted["one"]) is None
+        assert source.request(wanted["two"]) is not None
+        create_bundle(["one"], changing, settings=here)
+        assert source.request(wanted["one"]) is not None
+        assert source.request(wanted["two"]) is None
 
     def test_a_part_is_read_from_its_middle(self, asking: Settings) -> None:
         """What an earlier run had is not read again."""
@@ -760,7 +796,12 @@ class TestAsASource:
         )
         told: list[Event] = []
         assert sync(models=["one"], settings=asking, observer=told.append).ok
-        assert {each.offset for each in told if isinstance(each, AttemptStarted)} == {0, 1_000_000}
+        onnx = [
+            each for each in told if isinstance(each, AttemptStarted | AttemptEnded) and "onnx" in each.path
+        ]
+        assert [each.kind for each in onnx] == ["attempt_started", "attempt_ended"]
+        assert onnx[0].offset == 1_000_000  # type: ignore[union-attr]
+        assert onnx[1].bytes_received == len(FILES["one/onnx/model.onnx"]) - 1_000_000  # type: ignore[union-attr]
 
 
 def test_without_any_source_it_fails_with_the_reason(there: Settings) -> None:
