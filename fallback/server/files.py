@@ -42,10 +42,13 @@ RETRY_AFTER_S = 1
 
 
 class Files:
-    """The handler is `answer`; `take` opens a file by its SHA-256, `most` transfers go on at a time."""
+    """The handler is `answer`; `take` opens a file by its SHA-256, `most` transfers go on at a time.
 
-    def __init__(self, take: Callable[[str], Offer | None], most: int) -> None:
-        self._take, self._most = take, most
+    `gave` is told how many bytes have gone, piece by piece.
+    """
+
+    def __init__(self, take: Callable[[str], Offer | None], most: int, gave: Callable[[int], None]) -> None:
+        self._take, self._most, self._gave = take, most, gave
         self._under_way = 0
         self._readers = CapacityLimiter(READERS)
 
@@ -91,6 +94,7 @@ class Files:
             piece = await run_sync(read, limiter=self._readers)
             at += len(piece)
             await send({"type": "http.response.body", "body": piece, "more_body": at < part.stop})
+            self._gave(len(piece))
 
 
 class _Giving(Response):

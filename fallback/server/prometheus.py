@@ -52,6 +52,7 @@ class Prometheus:
         self._hits = Counter("fallback_cache_hits", "Files that were here and right.", registry=own)
         self._failed = Counter("fallback_files_failed", "Files that no source could serve.", registry=own)
         self._runs = Counter("fallback_runs", "Runs that are over.", ["status"], registry=own)
+        self._given = Counter("fallback_shared_bytes", "Bytes of files given to others.", registry=own)
         self._states = Gauge(
             "fallback_source_state", "1 for the state a source is in.", [*SOURCE, "state"], registry=own
         )
@@ -78,6 +79,10 @@ class Prometheus:
                 self._runs.labels("paused" if stopped else "error" if failed else "completed").inc()
             case _:
                 pass
+
+    def gave(self, count: int) -> None:
+        """So many bytes of a file have gone to another machine."""
+        self._given.inc(count)
 
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""

@@ -95,7 +95,9 @@ def served(settings: Settings) -> tuple[Server, Prometheus]:
     # Whoever shares files with a network, and has set no token for the rest, shares them and nothing else.
     is_alone = not local and settings.serve_token is None
     config = uvicorn.Config(
-        application(Api(settings, runs, feed, prometheus), door, _files(settings), is_alone=is_alone),
+        application(
+            Api(settings, runs, feed, prometheus), door, _files(settings, prometheus.gave), is_alone=is_alone
+        ),
         http=HttpConnection,  # of h11, which bounds a request's head; httptools does not
         h11_max_incomplete_event_size=4 * HEADER_BYTES,
         ws=WatchConnection,
@@ -132,13 +134,13 @@ def _announced(settings: Settings, listening: socket.socket) -> Iterator[None]:
         yield
 
 
-def _files(settings: Settings) -> Files | None:
+def _files(settings: Settings, gave: Callable[[int], None]) -> Files | None:
     """What is given to other machines; None: nothing."""
     if not settings.share:
         return None
     shelf = Shelf(settings.models_dir, rows_in(settings.state_path, report.warn))
     arrivals = Arrivals(settings.models_dir, lambda: load_manifest(settings))
-    return Files(lambda sha256: shelf.take(sha256) or arrivals.take(sha256), settings.share_transfers)
+    return Files(lambda sha256: shelf.take(sha256) or arrivals.take(sha256), settings.share_transfers, gave)
 
 
 def few_threads() -> None:

@@ -105,6 +105,7 @@ def meet(world: World, folder: Path) -> dict[str, Any]:
 
 def lies(_world: World, _folder: Path) -> dict[str, Any]:
     """Of what anybody announces, little may be followed, and not more than so many."""
+    from fallback.share.announcing import OWN, SERVICE
     from fallback.share.finding import MOST
 
     asked: dict[str, tuple[str, int, dict[str, str]]] = {
@@ -119,6 +120,8 @@ def lies(_world: World, _folder: Path) -> dict[str, Any]:
         "good": (ADDRESS, 84, {"version": "1", "path": "/gm"}),
         "other": ("10.200.3.4", 85, {"version": "1", "path": "", "url": "http://elsewhere.example"}),
     }
+    OWN.add(f"own.{SERVICE}")
+    asked["own"] = (ADDRESS, 86, {"version": "1", "path": ""})
     few = _found_among(asked)
     many = {f"n{number}": (ADDRESS, 1000 + number, {"version": "1", "path": ""}) for number in range(20)}
     crowd = _found_among(many)

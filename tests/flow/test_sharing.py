@@ -68,6 +68,7 @@ def test_a_verified_file_is_served_whole_and_in_parts(giver: Server, world: Worl
     same = ask(giver, f"files/sha256/{sha256}", If_None_Match=f'"{sha256}"')
     assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", f'"{sha256}"')
     assert ask(giver, f"files/sha256/{sha256}", "DELETE").status_code == 405
+    assert "fallback_shared_bytes_total 4e+06" in ask(giver, "metrics").text
 
 
 @pytest.mark.parametrize("name", ["0" * 64, "A" * 64, "..%2f..%2fetc%2fpasswd", "x"])

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TOKEN, JWT, KEY, SECRET = "hf_canaryA1", "eyJcanaryA2.x.y", "canaryA3", "canaryA4"
-PROXY, SIGNED = "canaryA5", "canaryA6"
+PROXY, SIGNED, PEER = "canaryA5", "canaryA6", "canaryA8"
 SHA256 = "0" * 64
 FILES = 14
 
@@ -62,7 +62,7 @@ class Echo:
                 return
             with connection, contextlib.suppress(OSError):
                 asked = connection.recv(1 << 20).decode("latin-1")
-                found = [each for each in (TOKEN, JWT, KEY, SECRET, SIGNED) if each in asked]
+                found = [each for each in (TOKEN, JWT, KEY, SECRET, SIGNED, PEER) if each in asked]
                 connection.sendall(next(self._forms).format(*(found or ["nothing"])).encode())
                 self.answered += 1
                 connection.shutdown(socket.SHUT_WR)

@@ -22,6 +22,7 @@ from tests.hostile.canaries import (
     ECHOES,
     JWT,
     KEY,
+    PEER,
     PROXY,
     SECRET,
     SHA256,
@@ -48,6 +49,16 @@ def test_no_command_tells_a_secret_that_a_server_hands_back(environment: dict[st
     """Two rounds of all commands: each file of the manifest meets other answers."""
     for number, command in enumerate(COMMANDS * 2):
         _, said = run(*command, env=environment)
+        clean(said, f"{number}: fallback {' '.join(command)}")
+    assert echo.answered > 2 * len(ECHOES)
+    assert on_disk(Path(environment["FALLBACK_MODELS_DIR"])) > 4
+
+
+def test_no_sync_tells_a_token_that_a_peer_hands_back(environment: dict[str, str], echo: Echo) -> None:
+    """The same of a peer: it is asked for each file before all others."""
+    peers = {"FALLBACK_PEERS": f"{echo.url}/peer", "FALLBACK_PEER_TOKEN": PEER}
+    for number, command in enumerate([["sync"], ["sync", "--json"], ["sources"], ["status"]] * 2):
+        _, said = run(*command, env=environment | peers)
         clean(said, f"{number}: fallback {' '.join(command)}")
     assert echo.answered > 2 * len(ECHOES)
     assert on_disk(Path(environment["FALLBACK_MODELS_DIR"])) > 4
@@ -151,6 +162,28 @@ def test_only_the_hub_hears_its_token(tmp_path: Path) -> None:
             if path.is_file() and path.name != "a.bin"
         )
         assert not [each for each in signatures if each and each in everything]
+
+
+def test_only_listed_peers_hear_theirs(tmp_path: Path) -> None:
+    """Not a gateway, nor the Hub, which are asked when the peer has nothing; nor the disk."""
+    models = {"tiny": {"type": "x", "dir": "tiny", "files": {"a.bin": {"size": 2_000_000}}}}
+    with World(models, size="full", gateways=1, peers=1, peer_token=PEER) as world:
+        world.add("peer1", Status(404))
+        settings = Settings(
+            models_dir=tmp_path,
+            peers=tuple(world.peers),
+            peer_token=PEER,
+            gateways=tuple(world.gateways),
+            hf_endpoint=world.hub,
+            reserve_bytes=0,
+        )
+        told: list[Any] = []
+        manifest = Manifest.parse(json.dumps(world.manifest()), name="w")
+        assert sync(manifest, settings=settings, observer=told.append).ok
+        assert {entry.server for entry in world.journal if "canary" in str(entry).lower()} == {"peer1"}
+        assert {entry.server for entry in world.journal} == {"peer1", "gateway1"}
+    clean(repr(told) + repr(settings), "events and settings")
+    on_disk(tmp_path)
 
 
 def test_nothing_says_a_secret_of_itself() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fallback.server.ranges import Part, asked
 
@@ -11,7 +13,7 @@ WHOLE = Part(200, 0, 1000)
 
 
 @pytest.mark.parametrize(
-    ("given", "part"),
+    ("header", "part"),
     [
         ("bytes=0-", Part(206, 0, 1000)),
         ("bytes=0-0", Part(206, 0, 1)),
@@ -37,8 +39,8 @@ WHOLE = Part(200, 0, 1000)
         ("bytes=\u0661-\u0662", WHOLE),
     ],
 )
-def test_one_range_is_served_and_what_is_none_is_ignored(given: str, part: Part) -> None:
-    assert asked("GET", {"range": given}, 1000, TAG) == part
+def test_one_range_is_served_and_what_is_none_is_ignored(header: str, part: Part) -> None:
+    assert asked("GET", {"range": header}, 1000, TAG) == part
 
 
 def test_a_head_and_an_empty_file_have_no_parts() -> None:
@@ -65,3 +67,15 @@ def test_a_head_and_an_empty_file_have_no_parts() -> None:
 )
 def test_conditions_come_before_the_range(headers: dict[str, str], status: int) -> None:
     assert asked("GET", {"range": "bytes=1-2", **headers}, 1000, TAG).status == status
+
+
+@given(
+    st.one_of(st.text(), st.from_regex(r"bytes=[0-9]{0,20}-[0-9]{0,20}", fullmatch=True)),
+    st.integers(0, 1 << 40),
+)
+def test_no_header_gets_more_than_there_is(header: str, size: int) -> None:
+    part = asked("GET", {"range": header}, size, TAG)
+    assert part.status in {200, 206, 416}
+    assert 0 <= part.start <= part.stop <= size
+    assert (part.start < part.stop) if part.status == 206 else True
+    assert (part.start, part.stop) == (0, size) if part.status == 200 else True

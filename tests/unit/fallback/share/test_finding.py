@@ -14,6 +14,7 @@ from fallback.network import _found
 from fallback.server.serving import _announced
 from fallback.settings import Settings
 from fallback.share import finding
+from fallback.share.announcing import announcing
 from fallback.share.finding import url_of
 from fallback.sources import Peer, in_order
 
@@ -94,3 +95,10 @@ def test_without_a_network_a_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> Non
     warned: list[str] = []
     assert _found(lambda: False, warned.append) == ()
     assert warned == ["discover: no network can be asked for peers: Network is unreachable"]
+
+
+def test_an_address_that_is_not_announced_is_said() -> None:
+    warned: list[str] = []
+    with announcing("fd00::1", 8484, "/gm", warned.append):
+        pass
+    assert warned == ["mDNS: fd00::1 is not announced, only IPv4 addresses are"]
