@@ -6,20 +6,28 @@ Exclusions: what is done on them (`driving`). Only this and `driving` know Dask.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from distributed import Client, LocalCluster
 
-from fallback.errors import SettingsError
+from fallback.errors import FallbackError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 CONNECT_S = 10.0
-LOOK_S = 0.2
+START_S = 120.0
+GRACE_S = 10.0
+"""A worker that a nanny starts anew may be away for so long."""
+
+LOST_S = 2.0
+"""One that nobody starts anew, for so long."""
+
+LOOK_S = 1.0
 ALL = -1
 """All workers, not the few that a person wants to read of."""
 
@@ -35,7 +43,11 @@ class Node:
 
 @contextlib.contextmanager
 def local(count: int, folder: Path) -> Iterator[tuple[Client, tuple[Node, ...]]]:
-    """So many processes on this machine, each with a models folder of its own below `folder`."""
+    """So many processes on this machine, each with a models folder of its own below `folder`.
+
+    Raises:
+        FallbackError: they do not start.
+    """
     cluster = LocalCluster(
         n_workers=count,
         threads_per_worker=1,
@@ -46,7 +58,10 @@ def local(count: int, folder: Path) -> Iterator[tuple[Client, tuple[Node, ...]]]
         silence_logs="CRITICAL",
     )
     with cluster, Client(cluster) as client:
-        client.wait_for_workers(count, timeout=CONNECT_S + count)
+        try:
+            client.wait_for_workers(count, timeout=START_S)
+        except TimeoutError:
+            raise FallbackError(f"{count} processes did not start within {START_S:.0f} s") from None
         nodes = (
             Node(f"node-{place}", place, {"models_dir": str(folder / f"node-{place}")})
             for place in range(count)
@@ -68,7 +83,7 @@ def joined(scheduler: str, count: int | None) -> Iterator[tuple[Client, tuple[No
     with client:
         ends_at = time.monotonic() + CONNECT_S
         while len(hosts := _hosts(client)) < (count or 1) and time.monotonic() < ends_at:
-            time.sleep(LOOK_S)  # workers that were started a moment ago
+            time.sleep(LOOK_S / 5)  # workers that were started a moment ago
         if len(hosts) < (count or 1):
             raise SettingsError(
                 f"scheduler {scheduler}: it has workers on {len(hosts)} host(s), not on {count or 1}"
@@ -78,6 +93,46 @@ def joined(scheduler: str, count: int | None) -> Iterator[tuple[Client, tuple[No
 
 def _hosts(client: Client) -> list[str]:
     return sorted({worker["host"] for worker in workers(client).values()})
+
+
+class Whereabouts:
+    """Where each node's worker is, as the scheduler last said: a worker that is started anew has another address."""
+
+    def __init__(self, client: Client, nodes: Iterable[Node]) -> None:
+        self._client, self._nodes = client, tuple(nodes)
+        self._at: dict[str, str] = {}
+        self._here: set[str] = set()
+        self._looked_at = -LOOK_S
+        self._lost_at = {node.name: math.inf for node in self._nodes}
+        self.look(time.monotonic())
+
+    def look(self, now: float) -> None:
+        """Ask the scheduler, once a second at most; `now` by the monotonic clock."""
+        if now - self._looked_at < LOOK_S:
+            return
+        self._looked_at, known = now, workers(self._client)
+        self._here = set(known)
+        by_pin = {about[key]: address for address, about in known.items() for key in ("name", "host")}
+        for node in self._nodes:
+            address = by_pin.get(node.pin)
+            if address is not None:
+                self._at[node.name] = address
+                self._lost_at[node.name] = now + (GRACE_S if known[address].get("nanny") else LOST_S)
+            elif self._lost_at[node.name] == math.inf:
+                self._lost_at[node.name] = now + GRACE_S
+
+    def of(self, name: str) -> str | None:
+        """The address of the node's worker; None while it has none."""
+        address = self._at.get(name)
+        return address if address in self._here else None
+
+    def is_here(self, address: str) -> bool:
+        """Whether a worker answers there."""
+        return address in self._here
+
+    def is_lost(self, name: str, now: float) -> bool:
+        """Whether the node has been without a worker for too long."""
+        return self.of(name) is None and now > self._lost_at[name]
 
 
 def workers(client: Client) -> dict[str, dict[str, Any]]:

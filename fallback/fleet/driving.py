@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import secrets
 import socket
 import time
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -21,7 +23,7 @@ from distributed import KilledWorker, get_worker, wait
 from fallback.errors import FallbackError
 from fallback.events import FileCompleted, Progressed
 from fallback.fleet import sharing
-from fallback.fleet.cluster import workers
+from fallback.fleet.cluster import GRACE_S, Whereabouts
 from fallback.fleet.report import AGAIN, NodeReport
 from fallback.fleet.warming import has_all
 
@@ -32,16 +34,11 @@ if TYPE_CHECKING:
 
     from fallback.events import Event, Observer
     from fallback.fleet.cluster import Node
-    from fallback.fleet.report import Problem
     from fallback.fleet.waves import Start, Waves
 
 TICK_S = 0.5
-GRACE_S = 10.0
-"""A worker that a nanny starts anew may be away for so long."""
-
-LOOK_S = 1.0
-LOST_S = 2.0
-"""One that nobody starts anew, for so long."""
+DEATHS = 3
+"""So often a node's worker may die under the task, which may be why it dies."""
 
 TELL_S = 0.5
 TOPIC = "fallback-fleet"
@@ -90,11 +87,13 @@ class Drive:
         self._task = replace(task, token=task.token or secrets.token_urlsafe(24))
         self._nodes = {node.name: node for node in nodes}
         self.standings = {node.name: Standing(node.name) for node in nodes}
-        self._under_way: dict[Future, Start] = {}
+        self._under_way: dict[Future, tuple[Start, str]] = {}  # with the worker that it was given to
+        self._homeless: list[Start] = []  # whose worker is gone, and may come back
+        self._deaths: Counter[str] = Counter()
         self._earlier: dict[str, NodeReport] = {}  # of attempts that failed
         self._served_by: dict[str, str] = {}  # node -> the worker that shares its files
-        self._lost_at = dict.fromkeys(self._nodes, time.monotonic() + GRACE_S)
-        self._look_at = 0.0
+        self._where = Whereabouts(client, nodes)
+        self._ends_at = math.inf
         self._make_waves = waves
 
     def run(self, timeout_s: float) -> tuple[NodeReport, ...]:
@@ -109,22 +108,22 @@ class Drive:
             raise FallbackError(f"the scheduler is gone: {error}") from error
 
     def _run(self, timeout_s: float) -> tuple[NodeReport, ...]:
-        ends_at = time.monotonic() + timeout_s
+        self._ends_at = time.monotonic() + timeout_s
         full = self._full(min(timeout_s, GRACE_S))
         self._waves = self._make_waves(
             [*full, *(name for name in self._nodes if name not in full)], len(full)
         )
         self._client.subscribe_topic(TOPIC, self._hear)
         try:
-            while not self._waves.over and (left := ends_at - time.monotonic()) > 0:
+            while not self._waves.over and (left := self._ends_at - time.monotonic()) > 0:
                 for start in self._waves.begin():
-                    self._submit(start, left)
+                    self._submit(start)
                 self._tell(list(self.standings.values()))
                 with contextlib.suppress(TimeoutError, asyncio.CancelledError):
                     wait(list(self._under_way), timeout=min(TICK_S, left), return_when="FIRST_COMPLETED")
                 for future in [each for each in self._under_way if each.done()]:
                     self._ended(future)
-                self._look_around()
+                self._look_around(time.monotonic())
         finally:
             self._end()
         self._tell(list(self.standings.values()))
@@ -137,11 +136,12 @@ class Drive:
                 has_all,
                 self._task.on(node),
                 self._task.manifest,
-                workers=[node.pin],
+                workers=[address],
                 allow_other_workers=False,
                 pure=False,
             ): node.name
             for node in self._nodes.values()
+            if (address := self._where.of(node.name)) is not None
         }
         with contextlib.suppress(TimeoutError, asyncio.CancelledError):
             wait(list(asked), timeout=timeout_s)
@@ -149,37 +149,52 @@ class Drive:
         self._client.cancel(list(asked))
         return full
 
-    def _submit(self, start: Start, left_s: float) -> None:
-        node = self._nodes[start.node]
-        deadline = {"deadline_s": round(left_s, 1)}
+    def _submit(self, start: Start) -> None:
+        node, address = self._nodes[start.node], self._where.of(start.node)
+        standing = self.standings[start.node]
+        standing.state, standing.wave = ("peers" if start.peers else "outside"), start.wave
+        standing.peer, standing.done = (urlsplit(start.peers[0]).netloc if start.peers else ""), 0
+        if address is None:
+            self._homeless.append(start)
+            return
+        left_s = {"deadline_s": max(0.0, round(self._ends_at - time.monotonic(), 1))}
         future = self._client.submit(
             work,
-            {**deadline, **self._task.on(node)},
+            {**left_s, **self._task.on(node)},
             start.peers,
             self._task,
             node.name,
             key=f"{TOPIC}-{node.name}-{secrets.token_hex(4)}",
-            workers=[node.pin],
+            # Not by a name: Dask would look it up once, and keep the task for a worker that is gone.
+            workers=[address],
             allow_other_workers=False,
             pure=False,
         )
-        self._under_way[future] = start
-        standing = self.standings[start.node]
-        standing.state, standing.wave = ("peers" if start.peers else "outside"), start.wave
-        standing.peer, standing.done = (urlsplit(start.peers[0]).netloc if start.peers else ""), 0
+        self._under_way[future] = (start, address)
 
     def _ended(self, future: Future) -> None:
-        start = self._under_way.pop(future)
+        start, _ = self._under_way.pop(future)
         if future.status == "finished":
             told = future.result()
-            report = replace(NodeReport.from_json(told), wave=start.wave)
             self._served_by[start.node] = told["worker"]
+            self._came(replace(NodeReport.from_json(told), wave=start.wave))
+            return
+        error = future.exception() if future.status == "error" else None
+        if error is None or isinstance(error, KilledWorker):
+            self._died(start)
         else:
-            error = future.exception() if future.status == "error" else None
-            problem: Problem = "error" if error and not isinstance(error, KilledWorker) else "lost"
-            said = f"{type(error).__name__}: {error}" if problem == "error" else "its worker is gone"
-            report = NodeReport(start.node, problem, said, wave=start.wave)
-        self._came(report)
+            self._came(NodeReport(start.node, "error", f"{type(error).__name__}: {error}", wave=start.wave))
+
+    def _died(self, start: Start) -> None:
+        """Its worker is gone: it is begun again where that is started anew, but not for ever."""
+        self._deaths[start.node] += 1
+        if self._deaths[start.node] > DEATHS:
+            self._lost(start, f"its worker died {DEATHS + 1} times")
+        else:
+            self._homeless.append(start)
+
+    def _lost(self, start: Start, why: str) -> None:
+        self._came(NodeReport(start.node, "lost", why, wave=start.wave))
 
     def _came(self, report: NodeReport) -> None:
         standing, report = self.standings[report.node], report.after(self._earlier.pop(report.node, None))
@@ -192,23 +207,23 @@ class Drive:
         else:
             standing.state, standing.report = "failed", report
 
-    def _look_around(self) -> None:
+    def _look_around(self, now: float) -> None:
         """Which workers are there: who is away too long is lost, and who was started anew serves no more."""
-        now = time.monotonic()
-        if now < self._look_at:
-            return
-        here, self._look_at = workers(self._client), now + LOOK_S
-        pins = {each[key]: each.get("nanny") for each in here.values() for key in ("name", "host")}
-        for name, node in self._nodes.items():
-            if node.pin in pins:
-                self._lost_at[name] = now + (GRACE_S if pins[node.pin] else LOST_S)
-            if (server := self._served_by.get(name)) is not None and server not in here:
+        self._where.look(now)
+        for name, worker in self._served_by.items():
+            if not self._where.is_here(worker):
                 self._waves.gone(name)
-        for future, start in list(self._under_way.items()):
-            if now > self._lost_at[start.node]:
+        for future, (start, address) in list(self._under_way.items()):
+            if not self._where.is_here(address):
                 future.cancel()
                 del self._under_way[future]
-                self._came(NodeReport(start.node, "lost", "its worker is gone", wave=start.wave))
+                self._died(start)
+        waiting, self._homeless = self._homeless, []
+        for start in waiting:
+            if self._where.is_lost(start.node, now):
+                self._lost(start, "its worker is gone")
+            else:
+                self._submit(start)
 
     def _hear(self, event: tuple[float, dict[str, Any]]) -> None:
         node, done = event[1].get("node"), event[1].get("done")
@@ -217,7 +232,7 @@ class Drive:
 
     def _end(self) -> None:
         """Nobody is left at work, and nobody shares."""
-        for start in self._under_way.values():
+        for start in (*(start for start, _ in self._under_way.values()), *self._homeless):
             self._late(start.node, "it was not done in time")
         for name, standing in self.standings.items():
             if standing.report is None:

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Worker
 
 from fakes.faults import Status
 from fakes.faults import fault_from_dict as from_json
@@ -221,9 +221,36 @@ def test_a_worker_that_goes_away_is_a_lost_node(fleet: Fleet, world: World) -> N
     cluster = fleet.client.cluster
 
     def leave() -> None:
-        cluster.sync(cluster.workers[0].close, nanny=False)
+        cluster.sync(cluster.workers[0].close, nanny=False, executor_wait=False)
         world.remove(rule)
 
     threading.Timer(1.5, leave).start()
     reports = fleet.run()
     assert [reports[name].problem for name in ("n0", "n1", "n2")] == ["lost", "", ""]
+
+
+def test_a_worker_that_is_started_anew_goes_on(fleet: Fleet, world: World) -> None:
+    """It has another address then, and the node is begun again there; nobody else goes outside meanwhile."""
+    rule = world.add("gateway1", from_json({"name": "stall", "offset": 2_000_000}), path=ONNX, first=1)
+    cluster = fleet.client.cluster
+    started: list[Worker] = []
+
+    async def anew() -> None:
+        await cluster.workers[0].close(nanny=False, executor_wait=False)
+        started.append(
+            await Worker(cluster.scheduler.address, name=0, nthreads=1, dashboard_address="127.0.0.1:0")
+        )
+
+    def happen() -> None:
+        cluster.sync(anew)
+        time.sleep(1)
+        world.remove(rule)
+
+    threading.Timer(1.5, happen).start()
+    reports = fleet.run(overrides={"timeout_s": 3.0})
+    cluster.sync(started[0].close)
+    assert [(reports[name].ok, reports[name].wave) for name in ("n0", "n1", "n2")] == [
+        (True, 0),
+        (True, 1),
+        (True, 1),
+    ]
