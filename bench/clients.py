@@ -53,6 +53,11 @@ def engine(*words: str) -> Callable[[Job, Path], Measured]:
     return client
 
 
+def engine_alone(job: Job, log: Path) -> Measured:
+    """One connection a file, however slow it is."""
+    return run(["env", "FALLBACK_CONNECTIONS=1", *_engine(job, "sync", "--quiet")], log)
+
+
 def engine_killed(job: Job, log: Path) -> Measured:
     """Killed when half of it is there, then run again."""
     command = _engine(job, "sync", "--quiet")
@@ -139,6 +144,7 @@ CLIENTS = {
     client.name: client
     for client in (
         Client("fallback", engine(), proves=True),
+        Client("fallback, one connection", engine_alone, proves=True),
         Client("fallback verify", engine("verify"), proves=True),
         Client("fallback in process", in_process, proves=True),
         Client("fallback killed", engine_killed, proves=True),

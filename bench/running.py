@@ -52,9 +52,7 @@ class Stage:
         scenario = self.scenario
         here = [name for name in scenario.clients if name in chosen and CLIENTS[name].is_here()]
         further = scenario.variants if "fallback" in here else None
-        return {name: (name, scenario.gateways) for name in here} | {
-            name: ("fallback", number) for name, number in (further or {}).items()
-        }
+        return {name: (name, scenario.gateways) for name in here} | dict(further or {})
 
     def measure(self, client: str, gateways: int) -> Measured:
         """One run; RuntimeError if the files are not there afterwards."""

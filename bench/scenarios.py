@@ -44,8 +44,8 @@ class Scenario:
     start: Start = "empty"
     rules: tuple[Mapping[str, Any], ...] = ()
     server: Server = "fakes"
-    variants: Mapping[str, int] | None = None
-    """Further entries of the engine, by name, that know of another number of gateways."""
+    variants: Mapping[str, tuple[str, int]] | None = None
+    """Further entries of the engine, by name: one of `clients.CLIENTS`, and of how many gateways it knows."""
 
 
 def _hangs(*numbers: int) -> tuple[Mapping[str, Any], ...]:
@@ -130,7 +130,7 @@ SCENARIOS = {
             content=_ONE_100_MB,
             gateways=4,
             rules=_CAPPED,
-            variants={"fallback, one gateway": 1},
+            variants={"fallback, one gateway": ("fallback, one connection", 1)},
         ),
         Scenario(
             "gateways-capped-8MBps-13-files",
@@ -138,7 +138,7 @@ SCENARIOS = {
             ("fallback", "aria2c"),
             gateways=4,
             rules=_CAPPED,
-            variants={"fallback, one gateway": 1},
+            variants={"fallback, one gateway": ("fallback, one connection", 1)},
         ),
         Scenario("1k-small-files", "1,000 files of 4 to 8 kB", ("fallback", "curl -Z"), content=_many(1000), server="nginx"),
         Scenario(

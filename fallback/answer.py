@@ -46,8 +46,10 @@ class Answer(Protocol):
             Failed: as `pieces`.
         """
 
-    def pieces(self, limit: int) -> Iterator[bytes]:
-        """The body, at most `limit` bytes of it, in pieces that take about a quarter second each.
+    def pieces(self, limit: int, come: int = 0) -> Iterator[bytes]:
+        """The body, up to its byte `limit`, in pieces that take about a quarter second each.
+
+        `come`: bytes of it that earlier pieces were; those are left as they are, and here it goes on.
 
         Raises:
             Failed: Interrupted or Malformed; what was yielded before is what had come.

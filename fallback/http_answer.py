@@ -47,15 +47,15 @@ class HttpAnswer:
         """
         self._begun = next(self._read(DRAIN), b"")
 
-    def pieces(self, limit: int) -> Iterator[bytes]:
-        """The body, at most `limit` bytes of it, in pieces that take about a quarter second each.
+    def pieces(self, limit: int, come: int = 0) -> Iterator[bytes]:
+        """As `Answer.pieces`.
 
         Raises:
             Failed: Interrupted or Malformed; what was yielded before is what had come.
         """
         begun, self._begun = self._begun, None
         if begun is None:
-            yield from self._read(limit)
+            yield from self._read(limit, come)
         elif begun[:limit]:
             yield begun[:limit]
             yield from self._read(limit, len(begun))

@@ -66,8 +66,13 @@ class Network:
         }
         self._settings, self._state, self._clock, self._stop = settings, state, clock, stop
         self._transport: Transport | None = None
-        self._lock = threading.Lock()
-        self.askers = ThreadPoolExecutor(AT_ONCE * settings.jobs * 2, thread_name_prefix="asking")
+        self._lock, self._counting = threading.Lock(), threading.Lock()
+        self.received = 0
+        """Bytes of files that have come so far, whoever they are for."""
+        self.in_segments = threading.Lock()
+        """Held by the one file that is fetched in segments: what is held in memory is bounded, and connections are."""
+        at_once = AT_ONCE * settings.jobs + settings.connections
+        self.askers = ThreadPoolExecutor(at_once * 2, thread_name_prefix="asking")
         """Threads that wait for an answer; twice what is under way at a time, for those that are shut take a moment."""
 
     @property
@@ -81,7 +86,7 @@ class Network:
                 self._transport = Transport(
                     connect_timeout_s=settings.connect_timeout_s,
                     timeout_s=settings.timeout_s,
-                    connections=settings.jobs,
+                    connections=settings.jobs + settings.connections,
                     stop=self._stop,
                     ca_bundle=settings.ca_bundle,
                     is_public=(lambda _address: False) if settings.allow_private_redirects else is_public,
@@ -109,6 +114,11 @@ class Network:
             lambda: self._stop() or is_shut(),
         )
         return opened(request.stream, request, limits)
+
+    def arrived(self, count: int) -> None:
+        """So many bytes of a file have come."""
+        with self._counting:
+            self.received += count
 
     def attempts_of(self, source: Named) -> int:
         """How often a file may ask this source."""

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from fallback.chance import Try
 from fallback.errors import UnavailableError
 from fallback.events import Waiting
+from fallback.health import Health, Up
 from fallback.outcome import Delivered
 from fallback.plan import GiveUp, Plan, Policy, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from fallback.chance import Try
     from fallback.outcome import Outcome
     from fallback.plan import Step
     from fallback.run import Run
@@ -57,6 +58,21 @@ class Course(Generic[Asked]):
         """Whom to ask beside `steps`, none of which has begun to deliver in time."""
         step = self._plan.beside(steps, self._run.clock.now(), self._run.health, self._sha256)
         return None if step is None else (self._sources[step.source], step)
+
+    def helper(self, steps: Collection[Try], useless: Collection[str]) -> tuple[Asked, Try] | None:
+        """Whom to ask for a part of the file beside `steps`, which deliver it slowly: one with nothing against it.
+
+        `useless`: who has shown to be no help. None: nobody.
+        """
+        passed = [*steps, *(Try(name, 0) for name in useless)]
+        while (found := self.beside(passed)) is not None:
+            source, step = found
+            known = self._run.health.get(source.name, Health())
+            is_up = isinstance(known.state(self._run.clock.now(), self._sha256), Up)
+            if is_up and not (known.failures or known.silent or step.as_blocks or step.from_zero):
+                return found
+            passed.append(step)
+        return None
 
     def came_to(self, step: Try, outcome: Outcome) -> None:
         """Learn what a step came to that did not deliver."""

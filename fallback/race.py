@@ -39,6 +39,8 @@ class Leg:
     began: float
     alone: bool
     since: float = field(default_factory=time.monotonic)
+    received: int = 0
+    """Bytes of the file that came from it, as far as they were of use."""
     is_shut: bool = False
     """Nobody waits for it any more: set here, looked at by whoever asks (`Network.open`)."""
 

@@ -137,6 +137,15 @@ class Settings:
         "follow a public host's redirect to a private address",
     )
     jobs: int = _set(4, "count", "files at a time", low=1)
+    connections: int = _set(
+        4,
+        "count",
+        "connections for a large file that one is too slow for, one file at a time; 1: never more",
+        low=1,
+    )
+    segments_from_bytes: int = _set(
+        32 << 20, "bytes", "with less of a file to come, no further connection is made for it", low=1 << 20
+    )
     lock_timeout_s: float = _set(
         600.0, "s", "how long another process may take over a file before it is got beside it", low=0
     )

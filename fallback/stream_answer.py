@@ -179,9 +179,9 @@ class _StreamAnswer:
         """As `Answer.begin`."""
         self._begun = next(self._read(self.head.content_length or 0), b"")
 
-    def pieces(self, limit: int) -> Iterator[bytes]:
+    def pieces(self, limit: int, come: int = 0) -> Iterator[bytes]:
         """As `Answer.pieces`."""
-        limit = min(limit, self.head.content_length or 0)
+        limit = min(limit, self.head.content_length or 0) - come
         begun, self._begun = self._begun or b"", None
         if begun[:limit]:
             yield begun[:limit]

@@ -13,12 +13,14 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from fallback.convoy import Convoy
 from fallback.errors import StorageError, VerificationError
 from fallback.events import AttemptEnded, AttemptStarted, FileCompleted, Progressed
 from fallback.exchange import host_of
 from fallback.holding import Holding
 from fallback.judging import judge
 from fallback.ledger import Response
+from fallback.member import Crew, Member, gives_ranges
 from fallback.outcome import (
     Corrupt,
     Failed,
@@ -26,15 +28,15 @@ from fallback.outcome import (
     Malformed,
     Storage,
 )
+from fallback.pace import Pace
 from fallback.race import Begun, Leg, Race
 from fallback.sources import IpfsGateway
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from fallback.answer import Answer
     from fallback.chance import Try
-    from fallback.events import Event
     from fallback.exchange import Request
     from fallback.facts import LayerName
     from fallback.outcome import Outcome
@@ -74,32 +76,33 @@ class Work:
 
         Each is told of from its first event to its last.
         """
-        before = self.received
         cut: Outcome = Interrupted("stopped")
 
-        def entered(source: Source, step: Try) -> Leg:
-            return self._entered(source, step, alone=course.alone)
+        def entered(source: Source, step: Try, start: int | None = None) -> Leg:
+            return self._entered(source, step, alone=course.alone, start=start)
 
         def lost(leg: Leg, outcome: Outcome) -> None:
             self._ended(leg, outcome)
             course.came_to(leg.step, outcome)
 
+        crew = Crew(self._ask, self._part, course.helper, entered, lost, self._begin)
         try:
             with Race(self.run.askers(), self._ask, self.run.settings.patience_s) as race:
                 leg, came = race.winner(source, step, entered=entered, beside=course.beside, lost=lost)
-                outcome = self._received(leg, came) if isinstance(came, Begun) else self._failed(came)
-            self._ended(leg, outcome, self.received - before)
+                outcome = self._received(leg, came, crew) if isinstance(came, Begun) else self._failed(came)
+            leg = self.asked[0]  # whoever was left of several
+            self._ended(leg, outcome)
         except StorageError as error:
             cut = Storage(str(error))
             raise
         finally:
             while self.asked:
-                self._tell(self.asked.pop(0), cut, self.received - before)
+                self._tell(self.asked.pop(0), cut)
         return leg.step, outcome
 
-    def _entered(self, source: Source, step: Try, *, alone: bool) -> Leg:
-        """A source is about to be asked."""
-        part = self.holding.part(source, from_zero=step.from_zero)
+    def _entered(self, source: Source, step: Try, *, alone: bool, start: int | None = None) -> Leg:
+        """A source is about to be asked; for segments from `start` on, or for what is due."""
+        part = self.holding.part(source, from_zero=step.from_zero) if start is None else (start, None)
         request = self._request(source, part, as_blocks=step.as_blocks)
         leg = Leg(source, step, request, self.run.clock.now(), alone)
         self.attempts += 1
@@ -107,14 +110,14 @@ class Work:
         self.run.emit(AttemptStarted(*self._who(leg), self.holding.size if self.holding.mending else part[0]))
         return leg
 
-    def _ended(self, leg: Leg, outcome: Outcome, received: int = 0) -> None:
+    def _ended(self, leg: Leg, outcome: Outcome) -> None:
         """What a source came to is told, and known to all files from now on."""
         self.asked.remove(leg)
-        self._tell(leg, outcome, received)
+        self._tell(leg, outcome)
         self.run.note(leg.source, outcome, leg.began, self.wanted.file.sha256)
 
-    def _tell(self, leg: Leg, outcome: Outcome, received: int) -> None:
-        told = (outcome.kind, outcome.reason, received, self.wanted.file.size)
+    def _tell(self, leg: Leg, outcome: Outcome) -> None:
+        told = (outcome.kind, outcome.reason, leg.received, self.wanted.file.size)
         self.run.emit(AttemptEnded(*self._who(leg), *told, self.run.clock.now() - leg.began))
 
     def _who(self, leg: Leg) -> tuple[str, str, LayerName, str, int]:
@@ -169,7 +172,7 @@ class Work:
         self.run.check()
         return self.holding.with_gain(outcome)
 
-    def _received(self, leg: Leg, begun: Begun) -> Outcome:
+    def _received(self, leg: Leg, begun: Begun, crew: Crew) -> Outcome:
         """Receive, prove, commit; what goes wrong on the way is the outcome."""
         source, request, head = leg.source, leg.request, begun.answer.head
         try:
@@ -178,7 +181,8 @@ class Work:
                 response = Response(begun.start, source.layer, source.name, head.strong_etag, host)
                 limit = self.holding.begin(response, request.stop)
                 if head.status != 416:
-                    self._receive(begun, request, limit, functools.partial(Progressed, *self._who(leg)))
+                    with contextlib.closing(self._stream(leg, begun, limit, crew)) as stream:
+                        self._receive(stream, leg, begun, limit)
             return self.holding.concluded()
         except Failed as failed:
             self.run.check()
@@ -189,7 +193,7 @@ class Work:
             if request.by_blocks and self.partial.ledger.only() == source.name:
                 return self.holding.not_so_named(error)
             try:
-                return self.holding.with_gain(self.holding.disproved(source, error))
+                return self.holding.with_gain(self.holding.disproved(self.asked[0].source, error))
             except Failed as failed:
                 return failed.outcome
 
@@ -202,13 +206,48 @@ class Work:
         path = self.wanted.ipfs_path or ""
         return file_bytes(answer, path, request.offset, request.stop, car_bytes(limit))
 
-    def _receive(self, begun: Begun, request: Request, limit: int, progressed: Callable[..., Event]) -> None:
+    def _stream(self, leg: Leg, begun: Begun, limit: int, crew: Crew) -> Generator[tuple[Leg, bytes]]:
+        """The bytes of the file in their order, and whom they are from: of several legs once one alone is too slow."""
+        network, pace, came = self.run.network(), Pace(self.run.settings.segments_from_bytes), 0
+        may_be_helped = self._may_be_helped(leg, begun)
+        for piece in self._pieces(begun.answer, leg.request, limit):
+            came += len(piece)
+            network.arrived(len(piece))
+            yield leg, piece
+            is_slow = pace.is_slow(time.monotonic(), came, network.received, limit - came)
+            if is_slow and may_be_helped and network.in_segments.acquire(blocking=False):
+                break
+        else:
+            return
+        with contextlib.ExitStack() as kept:
+            kept.callback(network.in_segments.release)
+            lead = Member(leg, begun=begun, came=came, etag=begun.answer.head.strong_etag, has_begun=True)
+            convoy = Convoy(self.run, crew, pace, (begun.start + came, begun.start + limit), lead)
+            yield from kept.enter_context(convoy).pieces()
+
+    def _may_be_helped(self, leg: Leg, begun: Begun) -> bool:
+        """Whether others may bring parts of the file: they are proven, may be mixed, and are had by ranges."""
+        file, plain = self.wanted.file, leg.request.stream is None and not leg.request.by_blocks
+        proven = file.sha256 is not None and file.size is not None and self.holding.mending is None
+        mixed = not (leg.step.from_zero or leg.step.last_resort or self.partial.ledger.pure)
+        return proven and mixed and plain and self.run.settings.connections > 1 and gives_ranges(leg, begun)
+
+    def _part(self, source: Source, start: int, stop: int | None) -> Request:
+        return self._request(source, (start, stop), as_blocks=False)
+
+    def _begin(self, response: Response) -> None:
+        """Another response goes on where the last one ended."""
+        self.holding.begin(response, None)
+
+    def _receive(self, stream: Iterable[tuple[Leg, bytes]], leg: Leg, begun: Begun, limit: int) -> None:
         """The body into the partial."""
+        request, progressed = leg.request, functools.partial(Progressed, *self._who(leg))
         file, into = self.wanted.file, self.holding.into
         answer, told = begun.answer, begun.since
         arrived = 0
-        for piece in self._pieces(answer, request, limit):
+        for sender, piece in stream:
             arrived += len(piece)
+            sender.received += len(piece)
             self.received += len(piece)
             into.write(piece)
             if file.size is None and arrived >= limit:

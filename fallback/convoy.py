@@ -1,0 +1,251 @@
+"""Several connections for one large file that one is too slow for: each fetches segments, one thread writes them.
+
+It begins when the connection that has the file turns out to be what is waited for (`pace`). That one takes segments
+from then on, and so do others: the next sources of the plan that have nothing against them, one connection each;
+where there are none, a second one to the same source. What they bring is held in memory and given on in the file's
+order (`segments`), so whoever writes sees one body: one proof, one deadline, one commit, and on disk nothing but
+what is proven so far. If all that the run receives does not grow by it, one connection is left, which asks for
+the rest at once, as if nothing had been.
+
+A leg that fails is the plan's to learn of, as in a race, and whoever is asked in its place is the plan's to say; the
+last one's outcome is the attempt's. Nothing is held against a source for what a second connection to it came to.
+Who answers a Range with the whole file, or by way of a redirect, which would cost a question more for each segment,
+is no further help. All threads have ended when it is closed.
+
+Exclusions: nothing is proven or written here (`holding`), and no more than one file of a run is fetched so.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import wait
+from dataclasses import replace
+from typing import TYPE_CHECKING, Self
+
+from fallback.errors import StoppedError
+from fallback.member import Member
+from fallback.outcome import Failed, Interrupted, Malformed, Outrun, PartDelivered
+from fallback.segments import Segments
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from concurrent.futures import Future
+
+    from fallback.member import Crew
+    from fallback.outcome import Outcome
+    from fallback.pace import Pace
+    from fallback.race import Leg
+    from fallback.run import Run
+    from fallback.segments import Take
+
+LOOK_S = 0.1
+"""How often it is looked after the legs while nothing comes."""
+
+PER_SOURCE = 2
+"""Connections to one source, where it is all there is."""
+
+
+class Convoy:
+    """The bytes `span` of a file, from the first that `lead` has not brought to the file's end."""
+
+    def __init__(self, run: Run, crew: Crew, pace: Pace, span: tuple[int, int], lead: Member) -> None:
+        self._run, self._crew, self._pace = run, crew, pace
+        self._segments: Segments[Member] = Segments(*span, pace.rate)
+        self._stop = span[1]
+        self._since = time.monotonic()
+        self._most = run.settings.connections
+        self._is_settled = False
+        self._useless: set[str] = set()
+        self._changed = threading.Condition()
+        self._under_way: dict[Future[Outcome], Member] = {}
+        # The lead's answer goes on where the writing ended: that is its segment, and nobody else's.
+        self._join(lead, self._segments.take(lead, self._since, 1))
+
+    def pieces(self) -> Iterator[tuple[Leg, bytes]]:
+        """The bytes in the file's order, and who brought them.
+
+        Raises:
+            Failed: the last leg's outcome; what was given before is what had come.
+        """
+        while True:
+            if self._most > 1 and self._segments.rest < self._stop:
+                self._ask_others()
+            for take in self._wait():
+                if take.response is not None:
+                    self._crew.begin(take.response)
+                for data in take.data:
+                    yield take.leg.leg, data
+                take.data.clear()  # it and its segment know each other: nothing else would free them soon
+            if self._segments.is_over:
+                return
+            self._run.check()
+            if self._most == 1 and self._is_reduced():
+                yield from self._alone()
+                return
+            self._reap()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Wait for all to end; where nothing went wrong, tell what they came to, but for the last one."""
+        with self._changed:
+            for member in self._under_way.values():
+                member.is_resting = True
+                member.leg.is_shut = member.leg.is_shut or kind is not None
+            self._changed.notify_all()
+        wait(self._under_way)
+        if kind is None:
+            ended = sorted(self._under_way.items(), key=lambda pair: pair[1].leg.is_shut)
+            for future, member in ended[1:]:
+                self._crew.lost(member.leg, _told(member, future.result()))
+
+    def _ask_others(self) -> None:
+        """As many as are worth it; in the place of one that failed, another."""
+        now, received = time.monotonic(), self._run.network().received
+        live = [member for member in self._under_way.values() if not member.is_resting]
+        begun = all(member.has_begun for member in live) or now - self._since > self._run.settings.patience_s
+        if not self._pace.is_tried and len(live) > 1 and begun:
+            self._pace.begin(now, received, self._since)
+        worth = None if self._is_settled else self._pace.worth(now, received, len(live))
+        if worth is not None:
+            self._is_settled, self._most = True, min(self._most, worth)
+            for member in live[self._most :]:
+                member.is_resting = True
+        while len(live) < self._most and (helper := self._helper(live)) is not None:
+            live.append(self._join(helper))
+        if len(live) == 1:
+            self._most = 1
+
+    def _helper(self, live: list[Member]) -> Member | None:
+        """The next one to be asked, if there is one."""
+        found = self._crew.helper([member.leg.step for member in live], self._useless)
+        if found is not None:
+            return Member(self._crew.entered(*found, self._segments.rest))
+        names = {member.leg.source.name for member in live}
+        if len(names) != 1 or len(live) >= PER_SOURCE or names <= self._useless or self._pace.is_tried:
+            return None
+        one = live[0].leg
+        return Member(self._crew.entered(one.source, one.step, self._segments.rest), doubles=True)
+
+    def _join(self, member: Member, take: Take[Member] | None = None) -> Member:
+        self._under_way[self._run.askers().submit(self._work, member, take)] = member
+        return member
+
+    def _wait(self) -> list[Take[Member]]:
+        """What can be written now; it is waited for a moment."""
+        with self._changed:
+            if not self._segments.is_ready and not any(future.done() for future in self._under_way):
+                self._changed.wait(LOOK_S)
+            return list(self._segments.ready())
+
+    def _reap(self) -> None:
+        """Tell of those that have ended; the last one's outcome is the attempt's."""
+        for future, member in list(self._under_way.items()):
+            if not future.done():
+                continue
+            outcome = future.result()
+            if len(self._under_way) == 1:
+                is_asked_for_the_rest = isinstance(outcome, PartDelivered) and not self._segments.held
+                if self._segments.is_ready or (member.is_last and is_asked_for_the_rest):
+                    return
+                raise Failed(_final(member, outcome))
+            del self._under_way[future]
+            outcome = _told(member, outcome)
+            if isinstance(outcome, PartDelivered | Outrun):
+                self._useless.add(member.leg.source.name)
+            self._crew.lost(member.leg, outcome)
+
+    def _is_reduced(self) -> bool:
+        """Whether one leg is left, and has brought all that was taken."""
+        if len(self._under_way) > 1:
+            return False
+        [(future, member)] = self._under_way.items()
+        member.is_last = True
+        return future.done() and isinstance(future.result(), PartDelivered) and not self._segments.held
+
+    def _alone(self) -> Iterator[tuple[Leg, bytes]]:
+        """All that is left, from the one that is left."""
+        [member] = self._under_way.values()
+        start = self._segments.rest
+        if start == self._stop:
+            return
+        try:
+            begun, response = member.ask(self._crew, start, None)
+        except Failed as failed:
+            raise Failed(_final(member, failed.outcome)) from None
+        self._crew.begin(response)
+        with begun.answer:
+            for piece in begun.answer.pieces(self._stop - start):
+                self._run.network().arrived(len(piece))
+                yield member.leg, piece
+
+    def _work(self, member: Member, first: Take[Member] | None) -> Outcome:
+        """Fetch one segment after the other. In a thread of its own."""
+        try:
+            while (take := first or self._taken(member)) is not None:
+                first = None
+                self._fetch(member, take)
+            return PartDelivered("what it was asked for came")
+        except Failed as failed:
+            return failed.outcome
+        except StoppedError as stopped:
+            return Interrupted(str(stopped))
+        finally:
+            with self._changed:
+                self._changed.notify_all()
+
+    def _taken(self, member: Member) -> Take[Member] | None:
+        """What it is to fetch now, which may take a while to be known; None: no more."""
+        with self._changed:
+            while not (member.is_resting or member.is_sent_on or self._segments.is_all_here):
+                legs = 0 if member.is_last else len(self._under_way)
+                take = self._segments.take(member, time.monotonic(), legs)
+                if take is not None or member.is_last:
+                    return take
+                self._changed.wait(LOOK_S)
+            return None
+
+    def _fetch(self, member: Member, take: Take[Member]) -> None:
+        try:
+            self._read(member, take)
+        except BaseException:
+            with self._changed:
+                self._segments.failed(take)
+            raise
+        with self._changed:
+            for other in self._segments.done(take, time.monotonic()):
+                other.leg.is_shut = True
+            self._changed.notify_all()
+
+    def _read(self, member: Member, take: Take[Member]) -> None:
+        segment, size = take.segment, take.segment.size
+        begun, came = member.begun, member.came
+        member.begun, member.came = None, 0
+        if begun is None:
+            begun, take.response = member.ask(self._crew, segment.start, segment.stop)
+        with begun.answer:
+            for piece in begun.answer.pieces(came + size, came):
+                member.has_begun = True
+                self._run.network().arrived(len(piece))
+                with self._changed:
+                    self._segments.arrived(take, piece)
+        if take.size < size:
+            raise Failed(Interrupted(f"the body ended after {take.size} of {size} bytes of a part"))
+
+
+def _final(member: Member, outcome: Outcome) -> Outcome:
+    """What is told of the last: that it gives no ranges is no excuse any more, for nobody else has the file."""
+    if member.leg.is_shut:  # for one that has failed since
+        return Interrupted("it was late with its part", member.leg.received)
+    return Malformed(outcome.reason) if isinstance(outcome, Outrun) else outcome
+
+
+def _told(member: Member, outcome: Outcome) -> Outcome:
+    """What is told of one that was not the last."""
+    if member.leg.is_shut:
+        return Outrun("another one had the same part first")
+    if member.doubles and not isinstance(outcome, PartDelivered):
+        return Outrun(f"as a second connection: {outcome.reason}")
+    return replace(outcome, gained=member.leg.received) if isinstance(outcome, Interrupted) else outcome

@@ -1,0 +1,93 @@
+"""One connection of several for a file: what it is asked for, and whether what comes may be used.
+
+Each segment is a Range, with If-Range where that host gave a strong entity tag. Who answers with the whole file is no
+help, and nor is, after one segment, who answers by way of a redirect: each Range would cost it a question more.
+Exclusions: no byte is read here (`convoy`), and which range is fetched is `segments`' to say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fallback.exchange import host_of, origin
+from fallback.ledger import Response
+from fallback.outcome import Failed, Malformed, Outrun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from fallback.chance import Try
+    from fallback.exchange import Request
+    from fallback.outcome import Outcome
+    from fallback.race import Begun, Leg
+    from fallback.sources import Source
+
+PARTIAL_CONTENT = 206
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """How the work at a file has others asked, and is told of them."""
+
+    ask: Callable[[Leg], Begun]
+    """Called in the leg's thread; the others are not."""
+    request: Callable[[Source, int, int | None], Request]
+    """For the bytes from the one to the other; None: the end. In the leg's thread, too."""
+    helper: Callable[[Collection[Try], Collection[str]], tuple[Source, Try] | None]
+    """The next to ask, beside these steps, and not of these names; None: nobody."""
+    entered: Callable[[Source, Try, int], Leg]
+    """Makes a leg of one that is now asked, from this byte on."""
+    lost: Callable[[Leg, Outcome], None]
+    """Told what each came to, but for the last."""
+    begin: Callable[[Response], None]
+    """Told of each response before its first byte is given on."""
+
+
+@dataclass(eq=False, slots=True)
+class Member:
+    """A leg that takes segments, in a thread of its own."""
+
+    leg: Leg
+    doubles: bool = False
+    """It is a second connection to the same source."""
+    begun: Begun | None = None
+    """An answer that it goes on with, and of which `came` bytes have been read."""
+    came: int = 0
+    etag: str | None = None
+    has_begun: bool = False
+    is_resting: bool = False
+    """It takes no more."""
+    is_last: bool = False
+    """It takes what is unfinished, and no more: then it is asked for all the rest."""
+    is_sent_on: bool = False
+    """Its source answers by way of another."""
+
+    def ask(self, crew: Crew, start: int, stop: int | None) -> tuple[Begun, Response]:
+        """The answer that has the bytes from `start` to `stop`.
+
+        Raises:
+            Failed: there is none.
+        """
+        leg = self.leg
+        leg.request = crew.request(leg.source, start, stop)
+        begun = crew.ask(leg)
+        head = begun.answer.head
+        wrong: Outcome | None = None
+        if begun.start != start or head.status != PARTIAL_CONTENT:
+            wrong = Outrun("it gives the whole file where a part was asked for")
+        elif self.etag and head.strong_etag not in {None, self.etag}:
+            wrong = Malformed("it has another entity tag than a moment ago")
+        if wrong is not None:
+            begun.answer.close()
+            raise Failed(wrong)
+        self.etag = head.strong_etag
+        self.is_sent_on = origin(head.url) != origin(leg.request.url)
+        return begun, Response(start, leg.source.layer, leg.source.name, head.strong_etag, host_of(head.url))
+
+
+def gives_ranges(leg: Leg, begun: Begun) -> bool:
+    """Whether the rest of a body that has begun can be had in parts, of the same server."""
+    head = begun.answer.head
+    said = head.headers.get("accept-ranges", "").strip().lower() == "bytes"
+    return (said or head.status == PARTIAL_CONTENT) and origin(head.url) == origin(leg.request.url)

@@ -1,0 +1,189 @@
+"""Which range of a file is fetched next, and by whom, when several fetch it at once. Pure.
+
+The file is taken in order, a *segment* at a time: a few MiB just ahead of what is written, as many as its
+leg (a source that is asked) brings in a moment, so that a slow one keeps nobody waiting for long. A segment is
+held in memory until it is whole and its turn has come: nothing is ever on disk that is not proven in order, and a
+kill loses `HELD` at most. Segments end where chunks do, so that each chunk has one sender, who can be blamed.
+
+The rules:
+
+- What somebody left unfinished is taken first; then new segments, while not more than `HELD` is held.
+- Who has nothing else to do takes a segment once more that another one is late with (the hedge), the first first;
+  whoever has it whole first counts, and the other is to be shut. So no stalled leg holds up the rest, nor the end.
+- Of a segment whose leg fails, the chunks that came stay.
+- The last segments are smaller, for all to end at the same time.
+
+Exclusions: no clock and no thread (`convoy`), no source is chosen (`plan`), and no byte is judged (`verify`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from fallback.manifest import CHUNK_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fallback.ledger import Response
+
+HELD = 24 << 20
+"""Bytes of segments under way or waiting for their turn, at most: what they cost in memory, and what a kill loses."""
+
+MOST = 4 << 20
+"""The largest segment."""
+
+SPAN_S = 0.6
+"""A segment is what its leg brings in so long: each costs a round trip, and a late one holds up the others."""
+
+LATE, LATE_S = 2.0, 0.25
+"""One is late that would take so many times as long, and so many seconds more, than whoever could have it instead."""
+
+SILENT_S = 1.0
+"""And one whose first byte is not here after so long, beside that: a connection has to be made first."""
+
+L = TypeVar("L", bound=Hashable)
+
+
+@dataclass(eq=False, slots=True)
+class Take(Generic[L]):
+    """What one leg brings of one segment."""
+
+    leg: L
+    segment: Segment[L]
+    since: float
+    data: list[bytes] = field(default_factory=list)
+    size: int = 0
+    """Bytes that have come."""
+    response: Response | None = None
+    """What brings them; None: the same one that brought what is before."""
+
+
+@dataclass(eq=False, slots=True)
+class Segment(Generic[L]):
+    """The bytes `start` <= b < `stop` of the file, and who is fetching them."""
+
+    start: int
+    stop: int
+    takes: list[Take[L]] = field(default_factory=list)
+    whole: Take[L] | None = None
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return self.stop - self.start
+
+
+class Segments(Generic[L]):
+    """The rest of a file, from byte `start` to `stop`, as legs take it; `rate`: of a leg that has brought none yet."""
+
+    def __init__(self, start: int, stop: int, rate: float) -> None:
+        self._next, self._stop, self._first_rate = start, stop, rate
+        self._rates: dict[L, float] = {}
+        self._open: list[Segment[L]] = []
+
+    @property
+    def held(self) -> int:
+        """Bytes of all segments that were taken and have not had their turn."""
+        return sum(segment.size for segment in self._open)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all of the file has had its turn."""
+        return not self._open and self._next == self._stop
+
+    @property
+    def is_all_here(self) -> bool:
+        """Whether nothing is left to fetch."""
+        return self._next == self._stop and all(segment.whole for segment in self._open)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the next segment's turn has come."""
+        return bool(self._open) and self._open[0].whole is not None
+
+    @property
+    def rest(self) -> int:
+        """Where what nobody has taken begins."""
+        return self._next
+
+    def take(self, leg: L, now: float, legs: int) -> Take[L] | None:
+        """What `leg` is to fetch now, one of so many, or of none: then no new one. None: nothing, for now."""
+        segment = (
+            next((each for each in self._open if not each.whole and not each.takes), None)
+            or (self._new(leg, legs) if legs else None)
+            or next((each for each in self._open if self._is_late(each, leg, now)), None)
+        )
+        if segment is None:
+            return None
+        take = Take(leg, segment, now)
+        segment.takes.append(take)
+        return take
+
+    def arrived(self, take: Take[L], data: bytes) -> None:
+        """The next bytes of a take have come."""
+        take.data.append(data)
+        take.size += len(data)
+
+    def done(self, take: Take[L], now: float) -> list[L]:
+        """The segment is whole; who else was fetching it, for nothing now."""
+        segment = take.segment
+        self._rates[take.leg] = take.size / max(now - take.since, 1e-3)
+        if segment.whole is not None:
+            take.data.clear()
+            return []
+        segment.whole = take
+        others = [each.leg for each in segment.takes if each is not take]
+        segment.takes.clear()
+        return others
+
+    def failed(self, take: Take[L]) -> None:
+        """No more of it comes: the chunks that are here stay, the rest is somebody else's."""
+        segment = take.segment
+        if segment.whole is not None:
+            take.data.clear()
+            return
+        segment.takes.remove(take)
+        end = (segment.start + take.size) // CHUNK_BYTES * CHUNK_BYTES
+        if segment.takes or end <= segment.start:
+            take.data.clear()
+            return
+        self._open.insert(self._open.index(segment) + 1, Segment(end, segment.stop))
+        take.data = [b"".join(take.data)[: end - segment.start]]
+        take.size = end - segment.start
+        segment.stop, segment.whole = end, take
+
+    def ready(self) -> Iterator[Take[L]]:
+        """The takes whose turn has come, in the file's order; each is given once."""
+        while self._open and (take := self._open[0].whole) is not None:
+            self._open.pop(0)
+            yield take
+
+    def _new(self, leg: L, legs: int) -> Segment[L] | None:
+        left = self._stop - self._next
+        want = min(self._rate(leg) * SPAN_S, left / (2 * legs), MOST)
+        least = (self._next // CHUNK_BYTES + 1) * CHUNK_BYTES
+        stop = min(
+            self._stop, max(least, int(self._next + want + CHUNK_BYTES / 2) // CHUNK_BYTES * CHUNK_BYTES)
+        )
+        if not left or (self._open and self.held + stop - self._next > HELD):
+            return None
+        segment = Segment[L](self._next, stop)
+        self._open.append(segment)
+        self._next = stop
+        return segment
+
+    def _rate(self, leg: L) -> float:
+        return self._rates.get(leg, self._first_rate)
+
+    def _is_late(self, segment: Segment[L], leg: L, now: float) -> bool:
+        if segment.whole or len(segment.takes) != 1 or segment.takes[0].leg == leg:
+            return False
+        take = segment.takes[0]
+        taken_s, mine_s = now - take.since, segment.size / self._rate(leg)
+        if not take.size:
+            return taken_s > mine_s + SILENT_S
+        more_s = (segment.size - take.size) * taken_s / take.size
+        return taken_s > mine_s and more_s > LATE * mine_s + LATE_S
