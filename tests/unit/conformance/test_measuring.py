@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fakes.journal import Entry
-from tests.conformance import conftest, schema, verdict
+from tests.conformance import around, conftest, schema, verdict
 from tests.conformance.case import Expect, all_cases
 from tests.conformance.client import Process
 from tests.conformance.stage import Run, Stage, UnsupportedError
@@ -175,6 +175,18 @@ class TestProcess:
                 assert process.wait() == 0
         finally:
             signal.signal(signal.SIGINT, before)
+
+    @pytest.mark.needs("cc")
+    def test_the_wall_clock_jumps_and_nothing_else(self, tmp_path: Path) -> None:
+        """Neither does the clock that never jumps, nor is a sleep disturbed."""
+        script = "import time\ntime.sleep(0.01)\nprint(time.time(), time.monotonic())"
+        command = [*around.wrapped(around.CLOCK, tmp_path), *client(script)]
+        (tmp_path / "clock").write_text("-86400\n")
+        with Process(command, folder=tmp_path, env={}, limit_s=20) as process:
+            assert process.wait() == 0
+        wall, monotonic = map(float, process.said()["stdout"].split())
+        assert abs(time.time() - 86400 - wall) < 60
+        assert abs(time.monotonic() - monotonic) < 60
 
 
 def test_of_one_path_with_two_digests_either_may_be_there(tmp_path: Path) -> None:
