@@ -17,7 +17,6 @@ from fallback.exchange import is_public
 from fallback.health import Health, Pause, carried
 from fallback.race import AT_ONCE
 from fallback.sources import in_order
-from fallback.stream_answer import opened
 from fallback.watchdog import Limits
 
 if TYPE_CHECKING:
@@ -113,6 +112,8 @@ class Network:
             None if ends_in_s is None else time.monotonic() + ends_in_s,
             lambda: self._stop() or is_shut(),
         )
+        from fallback.stream_answer import opened  # noqa: PLC0415 - most sources are servers
+
         return opened(request.stream, request, limits)
 
     def arrived(self, count: int) -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote, urlsplit
 
-from fallback.bundled import InBundle
 from fallback.errors import SettingsError
 from fallback.exchange import Request, host_of, origin, usable, without_query
 from fallback.outcome import (
@@ -19,7 +18,6 @@ from fallback.outcome import (
     Refused,
     Unavailable,
 )
-from fallback.stores import Store
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -195,7 +193,6 @@ def in_order(settings: Settings, found: Iterable[str] = ()) -> tuple[Source, ...
     hub: tuple[Source, ...] = (
         replace(last, called=f"{last.name} (huggingface)") if last.name in made else last,
     )
-    bundle: tuple[Source, ...] = () if settings.bundle is None else (InBundle(settings.bundle),)
     known = hub + gateways if settings.preferred_layer == "huggingface" else gateways + hub
     taken = {source.name for source in known}
     peers = [Peer(url, settings.peer_token) for url in settings.peers]
@@ -204,12 +201,22 @@ def in_order(settings: Settings, found: Iterable[str] = ()) -> tuple[Source, ...
     mirror = _mirror(settings, taken)
     # The token was given for those that are listed; and what is known under a name is not a stranger's to spoil.
     others = [each for each in map(Peer, found) if each.name not in taken]
-    return (*listed, *others, *mirror, *known, *bundle)
+    return (*listed, *others, *mirror, *known, *_bundle(settings))
+
+
+def _bundle(settings: Settings) -> tuple[Source, ...]:
+    if settings.bundle is None:
+        return ()
+    from fallback.bundled import InBundle  # noqa: PLC0415 - few runs have one
+
+    return (InBundle(settings.bundle),)
 
 
 def _mirror(settings: Settings, taken: Collection[str]) -> tuple[Source, ...]:
     if settings.mirror is None:
         return ()
+    from fallback.stores import Store  # noqa: PLC0415 - as above
+
     store = Store(settings.mirror)
     return (replace(store, called=f"{store.name} (mirror)") if store.name in taken else store,)
 
