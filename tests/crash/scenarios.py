@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from fakes.faults import CutEvery
-from fallback import sync
+from fallback import Settings, create_bundle, sync
 from fallback.names import BAK
 from fallback.publish.publishing import write_car
 from fallback.state import State
@@ -252,7 +252,89 @@ class Upgrade(Warm):
             yield f"{known} is in force, and not {self.new.commit}"
 
 
+class Bundle(Warm):
+    """All models into one file."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        (self.stage.folder / "out").mkdir()
+        create_bundle([], self.stage.folder / "right.tar", settings=self._given)
+        self.args = ("bundle", "create", "-o", str(self.stage.folder / "out" / "all.tar"), "--json")
+
+    @property
+    def _given(self) -> Any:
+        return replace(self.stage.settings, manifest=self.stage.folder / "manifest.json")
+
+    def after_a_kill(self) -> Iterator[str]:
+        yield from super().after_a_kill()
+        made = self.stage.folder / "out" / "all.tar"
+        if made.exists() and made.read_bytes() != (self.stage.folder / "right.tar").read_bytes():
+            yield "the bundle is torn"
+
+    def after_the_next(self) -> Iterator[str]:
+        yield from super().after_the_next()
+        left = [path.name for path in (self.stage.folder / "out").iterdir()]
+        if left != ["all.tar"]:
+            yield f"not there, or left over: {left}"
+
+
+class Install(Scenario):
+    """A bundle of all models into a folder that has an older version of one of them, and no other."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        full, models = self.stage.folder / "full", self.stage.world.manifest()
+        for name, data in self.stage.contents.items():
+            (full / name).parent.mkdir(parents=True, exist_ok=True)
+            (full / name).write_bytes(data)
+        (full / ".manifests.json").write_text(json.dumps(models))
+        create_bundle([], self.stage.folder / "all.tar", settings=Settings(models_dir=full))
+        older = {"onnx/model.onnx": b"an older model", "gone.txt": b"gone"}
+        for path, data in older.items():
+            self.stage.put(f"org/tiny/{path}", data)
+        files = {
+            path: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            for path, data in older.items()
+        }
+        self._path.write_text(json.dumps({"tiny": models["tiny"] | {"files": files}}))
+        self.args = (
+            *("bundle", "install", str(self.stage.folder / "all.tar")),
+            *("--replace", "--manifest", "none", "--json"),
+        )
+
+    @property
+    def _path(self) -> Any:
+        return self.stage.models_dir / ".manifests.json"
+
+    def after_a_kill(self) -> Iterator[str]:
+        """Whatever has a final name is what the manifest in force says of it (P1)."""
+        models = json.loads(self._path.read_bytes())
+        promised = {
+            f"{model['dir']}/{path}": file["sha256"]
+            for model in models.values()
+            for path, file in model["files"].items()
+        }
+        for path in folder.files(self.stage.models_dir):
+            name = path.relative_to(self.stage.models_dir).as_posix()
+            ours = path.suffix in {BAK, ".partial", ".ledger", ".tmp"} or name.startswith(".")
+            if not ours and hashlib.sha256(path.read_bytes()).hexdigest() != promised.get(name):
+                yield f"{name}: not what the manifest in force promises (P1)"
+        yield from folder.believed(self.stage)
+
+    def after_the_next(self) -> Iterator[str]:
+        yield from self.after_a_kill()
+        for name, data in self.stage.contents.items():
+            target = self.stage.models_dir / name
+            if not target.exists() or target.read_bytes() != data:
+                yield f"{name}: not there and right after the next run"
+        left = [path for path in (self.stage.models_dir / ".fallback").rglob("*") if "upgrade/" in str(path)]
+        if left:
+            yield f"left over: {sorted(path.name for path in left)}"
+        if set(json.loads(self._path.read_bytes())) != {"tiny", "voice"}:
+            yield "a model is not in the manifest"
+
+
 SCENARIOS: dict[str, type[Scenario]] = {
     each.__name__.lower(): each
-    for each in (Fresh, Cut, Warm, Repair, Update, Get, Add, Publish, Car, Upgrade)
+    for each in (Fresh, Cut, Warm, Repair, Update, Get, Add, Publish, Car, Upgrade, Bundle, Install)
 }
