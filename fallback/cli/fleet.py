@@ -96,10 +96,10 @@ def sync(
     settings = options.load(dict(flags))
     try:
         from fallback.cli import fleet_view  # noqa: PLC0415 - needs the extra
-        from fallback.fleet import cluster, driving, waves  # noqa: PLC0415 - as above
+        from fallback.fleet import cluster, driving, tasks, waves  # noqa: PLC0415 - as above
     except ModuleNotFoundError as error:
         raise SettingsError(f"{error.name} is not installed: pip install 'fallback[fleet]'") from None
-    task = driving.Task(
+    task = tasks.Task(
         manifest=_document(settings, models),
         overrides=_overrides(flags, is_local=scheduler == LOCAL),
         port=share_port,

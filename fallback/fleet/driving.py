@@ -11,37 +11,35 @@ import asyncio
 import contextlib
 import math
 import secrets
-import socket
 import time
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from distributed import KilledWorker, get_worker, wait
+from distributed import KilledWorker, wait
 
 from fallback.errors import FallbackError
-from fallback.events import FileCompleted, Progressed
 from fallback.fleet import sharing
 from fallback.fleet.cluster import GRACE_S, Whereabouts
 from fallback.fleet.report import AGAIN, NodeReport
+from fallback.fleet.tasks import TOPIC, work
 from fallback.fleet.warming import has_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from distributed import Client, Future
 
-    from fallback.events import Event, Observer
     from fallback.fleet.cluster import Node
+    from fallback.fleet.tasks import Task
     from fallback.fleet.waves import Start, Waves
 
 TICK_S = 0.5
 DEATHS = 3
 """So often a node's worker may die under the task, which may be why it dies."""
 
-TELL_S = 0.5
-TOPIC = "fallback-fleet"
+RESULT_S = 10.0
 
 State = Literal["waiting", "outside", "peers", "ready", "failed"]
 
@@ -56,20 +54,6 @@ class Standing:
     peer: str = ""
     done: int = 0
     report: NodeReport | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What every node is to do: `overrides` are settings by name, `manifest` is its JSON."""
-
-    manifest: str
-    overrides: Mapping[str, Any]
-    port: int = 0
-    token: str = field(default="", repr=False)  # Dask logs what a task that fails was called with
-
-    def on(self, node: Node) -> Mapping[str, Any]:
-        """The settings of one node."""
-        return {**self.overrides, **node.overrides}
 
 
 class Drive:
@@ -145,7 +129,7 @@ class Drive:
         }
         with contextlib.suppress(TimeoutError, asyncio.CancelledError):
             wait(list(asked), timeout=timeout_s)
-        full = [name for future, name in asked.items() if future.status == "finished" and future.result()]
+        full = [name for future, name in asked.items() if _result(future)]
         self._client.cancel(list(asked))
         return full
 
@@ -174,8 +158,7 @@ class Drive:
 
     def _ended(self, future: Future) -> None:
         start, _ = self._under_way.pop(future)
-        if future.status == "finished":
-            told = future.result()
+        if (told := _result(future)) is not None:
             self._served_by[start.node] = told["worker"]
             self._came(replace(NodeReport.from_json(told), wave=start.wave))
             return
@@ -247,36 +230,12 @@ class Drive:
         standing.state, standing.report = "failed", NodeReport(name, "late", what, wave=standing.wave)
 
 
-def work(overrides: Mapping[str, Any], peers: Sequence[str], task: Task, node: str) -> dict[str, Any]:
-    """What Dask runs on a node: the report of `warm_node`, with the `worker` that ran it and now shares."""
-    worker = get_worker()
-    host = urlsplit(worker.address).hostname or "127.0.0.1"
-    told = sharing.warm_and_share(
-        overrides,
-        peers,
-        host=socket.gethostbyname(host) if ":" not in host else host,
-        port=task.port,
-        token=task.token,
-        manifest=task.manifest,
-        node=node,
-        observer=_progress(node, worker.log_event),
-    )
-    return {**told, "worker": worker.address}
-
-
-def _progress(node: str, log: Callable[[str, Any], None]) -> Observer:
-    """Tells the fleet now and then how many bytes of files have come."""
-    files: dict[str, int] = {}
-    told_at = 0.0
-
-    def tell(event: Event) -> None:
-        nonlocal told_at
-        if isinstance(event, Progressed):
-            files[f"{event.model}/{event.path}"] = event.downloaded
-        elif isinstance(event, FileCompleted):
-            files[f"{event.model}/{event.path}"] = event.size
-        if files and time.monotonic() - told_at > TELL_S:
-            told_at = time.monotonic()
-            log(TOPIC, {"node": node, "done": sum(files.values())})
-
-    return tell
+def _result(future: Future) -> Any:
+    """What the task came to; None if it came to nothing, or its worker went away with it."""
+    if future.status != "finished":
+        return None
+    try:
+        return future.result(timeout=RESULT_S)
+    except (TimeoutError, asyncio.CancelledError):  # Dask would have it made again, by a worker that is gone
+        future.cancel()
+        return None

@@ -116,7 +116,7 @@ def compare(stage: Stage) -> dict[str, Any]:
         together = (run.seconds, stage.outside())
         failures = [f"{node.host}: {what}" for node in fleet.nodes if (what := stage.wrong(node.models_dir))]
         for node in fleet.nodes:
-            shutil.rmtree(node.models_dir)
+            shutil.rmtree(node.models_dir, ignore_errors=True)
     if run.code:
         failures.append(f"exit {run.code}: {run.stderr}")
     stage.begin()

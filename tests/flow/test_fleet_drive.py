@@ -12,9 +12,10 @@ from distributed import Client, LocalCluster, Worker
 
 from fakes.faults import Status
 from fakes.faults import fault_from_dict as from_json
-from fallback.fleet import driving
+from fallback.fleet import driving, tasks
 from fallback.fleet.cluster import Node
-from fallback.fleet.driving import Drive, Task
+from fallback.fleet.driving import Drive
+from fallback.fleet.tasks import Task
 from fallback.fleet.warming import warm_node
 from fallback.fleet.waves import Waves
 from tests.fleet.lying import in_front_of
@@ -121,7 +122,7 @@ def test_who_has_all_is_the_seed(fleet: Fleet, world: World) -> None:
     assert not world.journal.entries()
 
 
-REAL = driving.work
+REAL = tasks.work
 FRONTS: list[ThreadingHTTPServer] = []
 CALLS: list[str] = []
 
