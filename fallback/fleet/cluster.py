@@ -6,6 +6,7 @@ Exclusions: what is done on them (`driving`). Only this and `driving` know Dask.
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import time
 from dataclasses import dataclass, field
@@ -30,6 +31,11 @@ LOST_S = 2.0
 LOOK_S = 1.0
 ALL = -1
 """All workers, not the few that a person wants to read of."""
+
+
+for _name in ("distributed", "distributed.client"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
+"""What matters of it is said by us, and Dask's traces are of no use to who runs a fleet; workers log as they are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +110,6 @@ class Whereabouts:
         self._here: set[str] = set()
         self._looked_at = -LOOK_S
         self._lost_at = {node.name: math.inf for node in self._nodes}
-        self.look(time.monotonic())
 
     def look(self, now: float) -> None:
         """Ask the scheduler, once a second at most; `now` by the monotonic clock."""
@@ -136,6 +141,12 @@ class Whereabouts:
 
 
 def workers(client: Client) -> dict[str, dict[str, Any]]:
-    """What the scheduler says of each worker it sees now, by its address."""
-    known: dict[str, dict[str, Any]] = client.scheduler_info(n_workers=ALL)["workers"]
+    """What the scheduler says of each worker it sees now, by its address.
+
+    Raises:
+        OSError: it cannot be reached.
+    """
+    known: dict[str, dict[str, Any]] | None = client.scheduler_info(n_workers=ALL).get("workers")
+    if known is None:  # what a closed client says
+        raise ConnectionError("it cannot be reached")
     return known

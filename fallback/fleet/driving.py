@@ -7,12 +7,12 @@ does (`sharing`, `warming`), and what is shown of it.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import math
 import secrets
 import time
 from collections import Counter
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -39,6 +39,7 @@ TICK_S = 0.5
 DEATHS = 3
 """So often a node's worker may die under the task, which may be why it dies."""
 
+RUNNING = "running"  # a client that reaches its scheduler
 RESULT_S = 10.0
 
 State = Literal["waiting", "outside", "peers", "ready", "failed"]
@@ -88,11 +89,14 @@ class Drive:
         """
         try:
             return self._run(timeout_s)
-        except OSError as error:  # as Dask's CommClosedError is
+        except (OSError, RuntimeError) as error:  # CommClosedError; "ConnectionPool is closed"
+            if self._client.status == RUNNING:
+                raise
             raise FallbackError(f"the scheduler is gone: {error}") from error
 
     def _run(self, timeout_s: float) -> tuple[NodeReport, ...]:
         self._ends_at = time.monotonic() + timeout_s
+        self._where.look(time.monotonic())
         full = self._full(min(timeout_s, GRACE_S))
         self._waves = self._make_waves(
             [*full, *(name for name in self._nodes if name not in full)], len(full)
@@ -103,7 +107,7 @@ class Drive:
                 for start in self._waves.begin():
                     self._submit(start)
                 self._tell(list(self.standings.values()))
-                with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+                with contextlib.suppress(TimeoutError, CancelledError):
                     wait(list(self._under_way), timeout=min(TICK_S, left), return_when="FIRST_COMPLETED")
                 for future in [each for each in self._under_way if each.done()]:
                     self._ended(future)
@@ -127,7 +131,7 @@ class Drive:
             for node in self._nodes.values()
             if (address := self._where.of(node.name)) is not None
         }
-        with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+        with contextlib.suppress(TimeoutError, CancelledError):
             wait(list(asked), timeout=timeout_s)
         full = [name for future, name in asked.items() if _result(future)]
         self._client.cancel(list(asked))
@@ -220,10 +224,10 @@ class Drive:
         for name, standing in self.standings.items():
             if standing.report is None:
                 self._late(name, "it was not begun in time")
-        self._client.cancel(list(self._under_way))
-        with contextlib.suppress(OSError, TimeoutError):
+        if self._client.status == RUNNING:
+            self._client.cancel(list(self._under_way))
             self._client.run(sharing.end_all, on_error="ignore")
-        self._client.unsubscribe_topic(TOPIC)
+            self._client.unsubscribe_topic(TOPIC)
 
     def _late(self, name: str, what: str) -> None:
         standing = self.standings[name]
@@ -236,6 +240,6 @@ def _result(future: Future) -> Any:
         return None
     try:
         return future.result(timeout=RESULT_S)
-    except (TimeoutError, asyncio.CancelledError):  # Dask would have it made again, by a worker that is gone
+    except (TimeoutError, CancelledError):  # Dask would have it made again, by a worker that is gone
         future.cancel()
         return None
