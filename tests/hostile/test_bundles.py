@@ -16,7 +16,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fallback import FallbackError, Manifest, Settings, create_bundle, install_bundle, load_manifest, sync
+from fallback import (
+    FallbackError,
+    Manifest,
+    Settings,
+    create_bundle,
+    install_bundle,
+    load_manifest,
+    sync,
+    write_car,
+)
 from fallback.bundles.input import zstd_of
 from fallback.tar import BLOCK, END, header, padding
 from tests.hostile.conftest import BYTES
@@ -236,3 +245,24 @@ def test_a_spoiled_bundle_as_a_source(
 
 def _metrics(settings: Settings) -> bytes:
     return (settings.models_dir / ".metrics.json").read_bytes()
+
+
+@examples(40)
+@given(data=st.data())
+def test_a_spoiled_car(filled: Path, stage: Settings, document: dict[str, Any], data: st.DataObject) -> None:
+    """Of a CAR, too: only what the manifest that is given promises becomes visible, all of it or nothing."""
+    path = stage.models_dir.parent / "bad.car"
+    if not (filled.parent / "good.car").exists():
+        write_car([], filled.parent / "good.car", settings=Settings(models_dir=filled))
+    path.write_bytes(data.draw(spoiled((filled.parent / "good.car").read_bytes())))
+    (stage.models_dir.parent / "given.json").write_text(json.dumps(document))
+    shutil.rmtree(stage.models_dir, ignore_errors=True)
+    right = {f"org/tiny/{name}": content for name, content in BYTES.items()}
+    with tried("CAR as a bundle"):
+        try:
+            install_bundle(path, settings=replace(stage, manifest=stage.models_dir.parent / "given.json"))
+        except FallbackError as error:
+            assert str(error)
+            assert not visible(stage.models_dir)
+        else:
+            assert visible(stage.models_dir) == right
