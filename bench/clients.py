@@ -8,6 +8,7 @@ there yet, as a shell script would. Exclusions: nothing is measured here (`proce
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from dataclasses import dataclass, replace
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bench.job import Job
+
+WRITTEN_AT_ONCE = 4096
+"""Bytes that a program's output waits for, if it is no terminal (glibc's BUFSIZ for what has blocks of so many)."""
 
 PROGRAMS = Path(__file__).with_name("programs")
 
@@ -175,8 +179,10 @@ def _proven_by_openssl(job: Job, log: Path, measured: Measured, *, sync: bool = 
     wanted = job.sha256()
     listed.write_bytes(b"".join(str(path).encode() + b"\0" for path in wanted))
     sums.unlink(missing_ok=True)
-    # Few files a call where they are large, so that both cores are at work; many where starting would cost most.
-    at_once = str(max(1, len(wanted) // 100))
+    # Few files a call where they are large, so that both cores are at work; many where starting would cost most,
+    # but none whose output is more than is written at once: two of them write into one file.
+    longest = max(len(os.fsencode(path)) for path in wanted) + len(f"{'0' * 64} *\n")
+    at_once = str(max(1, min(len(wanted) // 100, WRITTEN_AT_ONCE // longest)))
     digest = ["xargs", "-0", "-a", str(listed), "-P", "2", "-n", at_once, "openssl", "dgst", "-sha256", "-r"]
     proof = run(digest, sums)
     if sync:
