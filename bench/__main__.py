@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     figures: report.Figures = {}
     described: dict[str, Any] = {}
+    left_out: list[str] = []
     for name in options.scenario or SCENARIOS:
         scenario = SCENARIOS[name]
         if scenario.server == "nginx" and NGINX is None:
@@ -50,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ):
             tell = functools.partial(_tell, name)
             results = running.measured(stage, options.clients, options.repeat, options.most, tell)
+            left_out += [
+                f"{name}: {entry}" for entry in stage.entries(options.clients) if entry not in results
+            ]
             described = described or machine(Path(folder))
             if results:
                 figures[name] = report.rows(results, stage.total_bytes)
@@ -74,7 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(
         f"\nmedians of {options.repeat} at most, {described.get('cpus')} CPUs; {options.out}: bench.json, {drawn}"
     )
-    return 0
+    if left_out:
+        print(f"did not do their work: {', '.join(left_out)}", file=sys.stderr)
+    return 1 if left_out else 0
 
 
 def _draw(figures: report.Figures, folder: Path) -> str:

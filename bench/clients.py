@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.job import JOBS
-from bench.process import Measured, run
+from bench.process import Measured, NotDoneError, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,7 +189,7 @@ def _proven_by_openssl(job: Job, log: Path, measured: Measured, *, sync: bool = 
         proof = proof.then(run(["xargs", "-0", "-a", str(listed), "sync"], log))
     seen = {line[66:]: line[:64] for line in sums.read_text().splitlines()}  # "hex *path"
     if seen != {str(path): sha256 for path, sha256 in wanted.items()}:
-        raise RuntimeError(f"{len(wanted)} files, and openssl does not find them right")
+        raise NotDoneError(f"{len(wanted)} files, and openssl does not find them right")
     return measured.verified(proof)
 
 

@@ -20,6 +20,10 @@ LOOK_S = 0.005
 """How often a process that is to be killed half way is looked at."""
 
 
+class NotDoneError(Exception):
+    """A client did not do its work; what it said."""
+
+
 @dataclass(frozen=True)
 class Measured:
     """Wall and processor seconds (user and system, of the client alone), and its peak of resident memory.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from bench.clients import CLIENTS, prove
 from bench.job import Job
+from bench.process import NotDoneError
 from bench.servers import Fakes, Nginx, laid_out, nginx
 from fakes.apart import WorldApart
 from fakes.catalogue import Catalogue
@@ -55,7 +56,7 @@ class Stage:
         return {name: (name, scenario.gateways) for name in here} | dict(further or {})
 
     def measure(self, client: str, gateways: int) -> Measured:
-        """One run; RuntimeError if the files are not there afterwards."""
+        """One run; NotDoneError if the files are not there afterwards."""
         one = CLIENTS[client]
         job = replace(self._job, gateways=self._server.gateways[:gateways])
         self._lay(job)
@@ -65,8 +66,8 @@ class Stage:
         wire, requests = self._server.counted()
         short = [path for path, size in job.sizes().items() if not _has(path, size)] if one.moves else []
         if measured.code or short:
-            raise RuntimeError(
-                f"{self.scenario.name}, {client}: exit code {measured.code}, {len(short)} files not there\n"
+            raise NotDoneError(
+                f"exit code {measured.code}, {len(short)} files not there\n"
                 + self._log.read_text(errors="replace")[-2000:]
             )
         return replace(prove(one, job, self._log, measured), wire_bytes=wire, requests=requests)
@@ -124,14 +125,23 @@ def turns(entries: Collection[str], repeat: int) -> list[str]:
 def measured(
     stage: Stage, chosen: Collection[str], repeats: int, most_s: float, tell: Callable[[str], None]
 ) -> dict[str, list[Measured]]:
-    """All entries of a scenario, so many times each; those whose runs take longer than `most_s` in all less often (`LEAST`)."""
+    """All entries of a scenario, so many times each; those whose runs take longer than `most_s` in all less often (`LEAST`).
+
+    Whoever does not do his work once is left out, and `tell` is told; without the engine, all are.
+    """
     entries = stage.entries(chosen)
     results: dict[str, list[Measured]] = {name: [] for name in entries}
+    failed: set[str] = set()
     for repeat in range(repeats):
         for name in turns(entries, repeat):
             took = sum(run.seconds for run in results[name])
-            if took >= 2 * most_s or (took >= most_s and repeat >= LEAST):
+            if name in failed or took >= 2 * most_s or (took >= most_s and repeat >= LEAST):
                 continue
             tell(f"{name}, {repeat + 1} of {repeats}")
-            results[name].append(stage.measure(*entries[name]))
-    return results
+            try:
+                results[name].append(stage.measure(*entries[name]))
+            except NotDoneError as error:
+                tell(f"{name} is left out: {error}")
+                failed.add(name)
+    ours = next(iter(entries), None)
+    return {} if ours in failed else {name: runs for name, runs in results.items() if name not in failed}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bench import goals, report, running
-from bench.process import Measured
+from bench.process import Measured, NotDoneError
 from bench.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ class Slow(running.Stage):
         return {name: (name, 1) for name in chosen}
 
     def measure(self, client: str, gateways: int) -> Measured:
+        if client not in self.took:
+            raise NotDoneError("exit code 9")
         return Measured(self.took[client], 0.0, 0, 0, requests=gateways)
 
 
@@ -91,6 +93,15 @@ def test_what_takes_long_is_measured_less_often(most_s: float, times: int) -> No
     assert len(results["fallback"]) == (7 if most_s > 7 else 2)
     assert len(told) == sum(map(len, results.values()))
     assert len(running.measured(Slow(), ["aria2c"], 1, most_s, told.append)["aria2c"]) == 1
+
+
+def test_who_does_not_do_his_work_is_left_out_and_said_and_the_others_are_measured() -> None:
+    """Half an hour's figures are not lost for one of them; ratios to an engine that failed are none."""
+    told: list[str] = []
+    results = running.measured(Slow(), ["fallback", "wget"], 3, 1000.0, told.append)
+    assert {name: len(runs) for name, runs in results.items()} == {"fallback": 3}
+    assert [each for each in told if "left out" in each] == ["wget is left out: exit code 9"]
+    assert running.measured(Slow(), ["wget", "fallback"], 3, 1000.0, told.append) == {}
 
 
 @pytest.mark.parametrize(("repeat", "first"), [(0, "a"), (1, "b"), (5, "c")])
