@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from fallback.transport import Transport
 
 
-DISCOVER_S = 1.0
-"""For peers to answer that nobody has listed."""
+DISCOVER_S = 1.5
+"""For peers to answer that nobody has listed: one who has just told somebody else may wait for a second and a fifth."""
 
 
 class Network:

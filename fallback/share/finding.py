@@ -43,19 +43,27 @@ def found(within_s: float, over: Callable[[], bool]) -> tuple[str, ...]:
         ModuleNotFoundError: the extra `lan` is not installed.
         OSError: this machine has no network that can be asked.
     """
-    from zeroconf import IPVersion, ServiceBrowser, Zeroconf  # noqa: PLC0415 - of an extra
+    from zeroconf import DNSQuestionType, IPVersion, ServiceBrowser, Zeroconf  # noqa: PLC0415 - of an extra
 
     heard: queue.Queue[str] = queue.Queue(HEARD)
+    known: set[str] = set()
 
     def changed(zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange) -> None:  # noqa: ARG001 - by name
-        if state_change.name == "Added" and name not in OWN and not heard.full():
+        if state_change.name == "Added" and name not in OWN | known and not heard.full():
+            known.add(name)
             heard.put_nowait(name)
 
     asking = Zeroconf(ip_version=IPVersion.V4Only)
     try:
-        browser = ServiceBrowser(asking, SERVICE, handlers=[changed])
+        # Twice: an answer to us alone may go to another process of this machine that listens to the same
+        # port, and one to everybody waits for a second after the last (RFC 6762, 6).
+        browsers = [
+            ServiceBrowser(asking, SERVICE, handlers=[changed], question_type=kind)
+            for kind in (None, DNSQuestionType.QM)
+        ]
         urls = _until(asking, heard, time.monotonic() + within_s, over)
-        browser.cancel()
+        for each in browsers:
+            each.cancel()
     finally:
         asking.close()
     random.shuffle(urls)
