@@ -215,14 +215,21 @@ class _Writing:
     def _file(self, model: Model, file: File, into: Writable, buffer: memoryview, told: _Told) -> None:
         """The bytes of one file, proven."""
         path, sha256, left = self.settings.models_dir / model.target(file), hashlib.sha256(), file.size or 0
-        with storage(path), path.open("rb", buffering=0) as stream:
-            while left and (count := stream.readinto(buffer[: min(left, BUFFER)])):
+        with storage(path):
+            stream = path.open("rb", buffering=0)
+        with stream:
+            while left:
+                with storage(path):
+                    count = stream.readinto(buffer[: min(left, BUFFER)])
+                if not count:
+                    break
                 sha256.update(buffer[:count])
                 into.write(buffer[:count])
                 told.went_on(count)
                 left -= count
                 if self.over():
                     raise StoppedError("stopped")
-            is_longer = bool(stream.read(1))
+            with storage(path):
+                is_longer = bool(stream.read(1))
         if left or is_longer or sha256.hexdigest() != file.sha256:
             raise _refusal([f"{model.target(file)}: is not the file of the manifest"])

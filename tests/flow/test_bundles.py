@@ -195,6 +195,18 @@ class TestMaking:
         create_bundle([], stream, settings=here)
         assert stream.getvalue() == bundle.read_bytes()
 
+    def test_whoever_reads_it_goes_away(self, here: Settings) -> None:
+        """That is no failure of a file that is read."""
+
+        class Gone(io.BytesIO):
+            def write(self, data: Any, /) -> int:
+                if len(data) > 100_000:
+                    raise BrokenPipeError
+                return super().write(data)
+
+        with pytest.raises(BrokenPipeError):
+            create_bundle([], Gone(), settings=here)
+
     def test_a_device_is_no_file_to_replace(self, here: Settings) -> None:
         with pytest.raises(StorageError, match="no file"):
             create_bundle([], Path("/dev/null"), settings=here)
