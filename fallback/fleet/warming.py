@@ -81,10 +81,13 @@ def warm_node(
 def settings_of(overrides: Mapping[str, Any], peers: Sequence[str] = ()) -> Settings:
     """The settings of this machine, with these instead of its own.
 
+    Who has peers makes one connection a file (`connections`), unless told otherwise: a further one may go to
+    whoever comes behind the peers, and so outside.
+
     Raises:
         SettingsError: one of them cannot be used.
     """
-    return Settings.load({**overrides, **({"peers": tuple(peers)} if peers else {})})
+    return Settings.load({"connections": 1, **overrides, "peers": tuple(peers)} if peers else dict(overrides))
 
 
 def has_all(overrides: Mapping[str, Any], manifest: str) -> bool:
