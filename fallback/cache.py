@@ -173,9 +173,9 @@ class Cache(Places):
         from fallback.partial import Partial  # noqa: PLC0415 - see the module
 
         target = self.target(wanted)
+        self.inside(target)  # before a folder is made on the other side of a link
         with storage(target.parent):
             is_new = self._folders.make(target.parent)
-        self.inside(target)
         # In a folder that this run has made nobody else has left anything.
         looks = not is_new or target in self._begun
         others = list(adoption.left_of(target, wanted.file)) if looks else []
