@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fakes.faults import Bandwidth
 from fakes.world import World
+from fallback.segments import HELD
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,26 +23,32 @@ CHILD = """
 import re, sys
 from pathlib import Path
 from fallback import Manifest, Settings, sync
-path, folder, gateway, mode = sys.argv[1:]
-settings = Settings(models_dir=folder, gateways=(gateway,), hf_endpoint="http://127.0.0.1:9", reserve_bytes=0)
+path, folder, mode, *gateways = sys.argv[1:]
+settings = Settings(models_dir=folder, gateways=tuple(gateways), hf_endpoint="http://127.0.0.1:9", reserve_bytes=0)
 summary = sync(Manifest.load(path), settings=settings, rehash=mode == "rehash")
 assert summary.ok, summary.failures
 print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 """
 
 
-def peak_kib(size: int, tmp_path: Path, *, rehash: bool) -> int:
+def peak_kib(size: int, tmp_path: Path, *, rehash: bool = False, kb_s: float | None = None) -> int:
     """Peak resident memory of a process that syncs one file of `size` bytes, or hashes it again.
+
+    `kb_s`: from four gateways that give so much a connection, or from one at full speed.
 
     From proc: the kernel's ru_maxrss would count what our own process held when it forked.
     """
     models = {"one": {"type": "stt", "dir": "one", "files": {"model.bin": {"size": size}}}}
-    with World(models, size="full", gateways=1) as world:
+    with World(models, size="full", gateways=1 if kb_s is None else 4) as world:
+        if kb_s is not None:
+            world.add("gateway*", Bandwidth(rate=kb_s))
         manifest = tmp_path / f"{size}.json"
         manifest.write_text(json.dumps(world.manifest()))
-        command = [sys.executable, "-c", CHILD, str(manifest), str(tmp_path / f"{size}"), world.gateways[0]]
+        command = [sys.executable, "-c", CHILD, str(manifest), str(tmp_path / f"{size}")]
         for mode in ["sync", "rehash"] if rehash else ["sync"]:
-            done = subprocess.run([*command, mode], check=True, capture_output=True, text=True, timeout=300)
+            done = subprocess.run(
+                [*command, mode, *world.gateways], check=True, capture_output=True, text=True, timeout=300
+            )
     return int(done.stdout)
 
 
@@ -81,6 +89,12 @@ def test_memory_is_flat_for_bundles_of_64_mib(tmp_path: Path, ending: str) -> No
         command = [sys.executable, "-c", BUNDLING, str(tmp_path / str(size)), str(size), ending]
         peaks.append(int(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
     assert peaks[1] - peaks[0] < MARGIN_KIB, peaks
+
+
+def test_memory_is_bounded_while_several_connections_bring_a_file(tmp_path: Path) -> None:
+    """What waits for its turn, and no more: four times as much as that passes through."""
+    small, large = peak_kib(1_000_000, tmp_path), peak_kib(4 * HELD, tmp_path, kb_s=8000)
+    assert large - small < MARGIN_KIB + (HELD >> 10), (small, large)
 
 
 @pytest.mark.nightly
