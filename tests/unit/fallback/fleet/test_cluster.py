@@ -61,3 +61,8 @@ def test_a_scheduler_that_says_nothing_any_more_is_no_fault_of_this_machine() ->
     )
     with pytest.raises(FallbackError, match="the scheduler is gone"):
         drive.run(1)
+
+
+def test_a_task_shows_no_token() -> None:
+    """P7: Dask logs what a task that fails was called with."""
+    assert "canary-task-1f09" not in repr(Task("{}", {}, token="canary-task-1f09"))
