@@ -106,7 +106,8 @@ CASES = [  # what, how old, asked for, is it left over?
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("path", "age_s", "option", "kind"), CASES)
+# By number: an owner's name has the number of its process, and pytest-xdist wants the same names of all of them.
+@pytest.mark.parametrize(("path", "age_s", "option", "kind"), CASES, ids=map(str, range(len(CASES))))
 def test_what_is_left_over(
     settings: Settings, path: str, age_s: float, option: str, kind: str | None
 ) -> None:
