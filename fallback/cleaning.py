@@ -3,7 +3,7 @@
 `find_leftovers` only looks; `delete_leftovers` deletes what it was given, each after another look. When
 partials and `.bak` files may go is `sweeping`'s to say, when a new version that nobody put in force may is
 `switch`'s; here is only what a file is that no manifest names: one that neither the manifest in force nor
-`.manifests.json` lists, untouched for as long as a partial may be idle, and none of ours or hidden.
+`.manifests.json` lists, untouched for as long as a partial may be idle, and neither hidden nor what a setting names.
 
 Exclusions: no file that a manifest names is deleted, right or wrong; nothing outside the models folder is, and
 no symbolic link is followed or deleted; nothing is requested or asked.
@@ -26,6 +26,7 @@ from fallback.manifest import File, Manifest, Model
 from fallback.names import OWN_SUFFIXES, UPGRADES, alias_of
 from fallback.settings import CONFIG, Settings
 from fallback.state import State, remembered
+from fallback.stores import Store
 from fallback.sweeping import Leftover
 from fallback.switch import INTENT, Waiting
 from fallback.wanted import Wanted
@@ -158,12 +159,7 @@ def _unnamed(
     before: float,
 ) -> Iterator[Leftover]:
     named = {alias_of(model.target(file)) for each in manifests for model, file in each.files()}
-    ours = [
-        settings.state_path,
-        settings.models_dir / CONFIG,
-        settings.manifest or settings.models_dir / MANIFEST,
-    ]
-    real = [os.path.realpath(path) for path in ours]
+    real = [os.path.realpath(path) for path in _ours(settings) if path is not None]
     for name, about in files:
         path, touched_at = settings.models_dir / name, max(about.st_mtime, about.st_ctime)
         if (
@@ -174,6 +170,18 @@ def _unnamed(
             and not any(Path(os.path.realpath(path)).is_relative_to(each) for each in real)
         ):
             yield Leftover.of(path, "unnamed", about, touched_at)
+
+
+def _ours(settings: Settings) -> tuple[Path | None, ...]:
+    """What no manifest names and a sync needs, wherever it lies."""
+    return (
+        settings.state_path,
+        settings.models_dir / CONFIG,
+        settings.manifest or settings.models_dir / MANIFEST,
+        settings.bundle,
+        settings.ca_bundle,
+        Store(settings.mirror).folder if settings.mirror else None,
+    )
 
 
 def _deleted(each: Leftover, settings: Settings, cache: Cache, state: State) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from fallback.facts import LayerName
     from fallback.outcome import Outcome
     from fallback.wanted import Wanted
+
+SHA256 = "sha256"  # the folder of all files
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,12 @@ class Store:
             return self.called or self.url
         return self.called or host_of(self.url) + urlsplit(self.url).path
 
+    @property
+    def folder(self) -> Path | None:
+        """Where this machine has its files, if it is a folder here."""
+        scheme, _, path = self.url.partition("://")
+        return Path(path).expanduser() / SHA256 if scheme in {"file", "local"} else None
+
     def request(self, wanted: Wanted) -> Request | None:
         """By its SHA-256; None if the manifest has none."""
         if wanted.file.sha256 is None:
@@ -58,7 +67,7 @@ class Store:
 
 def place(sha256: str) -> str:
     """Where a store has the file with these bytes, below its URL: no folder of it grows beyond what tools can list."""
-    return f"sha256/{sha256[:2]}/{sha256}"
+    return f"{SHA256}/{sha256[:2]}/{sha256}"
 
 
 def stored(url: str) -> Stream:

@@ -6,10 +6,12 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import certifi
 import pytest
 
 from fallback import Settings, StorageError, delete_leftovers, find_leftovers, owner
@@ -190,6 +192,39 @@ def test_a_row_goes_with_the_unnamed_file(settings: Settings) -> None:
         find_leftovers(unnamed=True, settings=settings, now=time.time() + DAY), settings=settings
     )
     assert rows(settings) == ["m/a.bin"]
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("bundle", "share/all.tar"),
+        ("ca_bundle", "share/ca.pem"),
+        ("manifest", "share/manifest.json"),
+        ("mirror", f"share/sha256/00/{'00' * 32}"),
+    ],
+)
+def test_what_a_setting_names_is_not_unnamed(settings: Settings, name: str, path: str) -> None:
+    """Whatever lies beside it is; and so is it, once no setting names it."""
+    put(settings, "share/old.bin")
+    target = put(settings, path)
+    if name == "manifest":
+        target.write_text(json.dumps(MANIFEST))
+    if name == "ca_bundle":
+        shutil.copy(certifi.where(), target)
+    change: dict[str, Any] = {name: f"file://{settings.models_dir}/share" if name == "mirror" else target}
+    everything = [("unnamed", each) for each in sorted([path, "share/old.bin"])]
+    assert found(settings, DAY, unnamed=True) == everything
+    assert found(replace(settings, **change), DAY, unnamed=True) == [("unnamed", "share/old.bin")]
+
+
+@pytest.mark.parametrize(("mirror", "left"), [("file://{}", 1), ("s3://{}", 2), ("https://m.example", 2)])
+def test_of_a_mirror_around_the_models_folder_only_its_own_is_not_unnamed(
+    settings: Settings, mirror: str, left: int
+) -> None:
+    put(settings, "old.bin")
+    put(settings, f"sha256/00/{'00' * 32}")
+    mirrored = replace(settings, mirror=mirror.format(settings.models_dir))
+    assert len(found(mirrored, DAY, unnamed=True)) == left
 
 
 def test_both_manifests_name_files(settings: Settings, tmp_path: Path) -> None:
