@@ -8,6 +8,8 @@ renamed was synced before (`cache.commit`).
 from __future__ import annotations
 
 import contextlib
+import functools
+import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ from fallback import durable
 from fallback.cache import NO_FILE, Found
 from fallback.engine import MANIFEST, load_manifest
 from fallback.errors import StorageError, storage
-from fallback.events import FileCompleted, Quarantined
+from fallback.events import FileCompleted, Quarantined, Waiting
 from fallback.manifest import Manifest
 from fallback.merge import add_to_manifest
 from fallback.results import FileResult
@@ -53,6 +55,32 @@ class Placing:
         """
         arriving = [each.wanted for each in self.staging.staged]
         leaving = list(self._leaving())
+        with self._locked([*arriving, *leaving]):
+            self._put(arriving, leaving)
+        return tuple(self._results())
+
+    @contextlib.contextmanager
+    def _locked(self, touched: list[Wanted]) -> Iterator[None]:
+        """No sync fetches or renames any of them meanwhile: it would put the old version over the new one.
+
+        Each once, for a second lock of our own would be waited for, and in one order, so that two installs never wait
+        for each other.
+        """
+        ends_at = time.monotonic() + self.settings.lock_timeout_s
+        by_key = {self.place.key(wanted): wanted for wanted in touched}
+        with contextlib.ExitStack() as held:
+            for _, wanted in sorted(by_key.items()):
+                left = max(0.0, ends_at - time.monotonic())
+                waits = functools.partial(self._tell_wait, wanted, left)
+                held.enter_context(self.place.lock(wanted, timeout_s=left, waits=waits, over=self.run.over))
+                self.run.check()
+            yield
+
+    def _tell_wait(self, wanted: Wanted, seconds: float) -> None:
+        reason = "it is getting this file"
+        self.run.emit(Waiting(wanted.model.name, wanted.file.path, "another process", seconds, reason))
+
+    def _put(self, arriving: list[Wanted], leaving: list[Wanted]) -> None:
         for wanted in [*arriving, *leaving]:
             target = self.place.target(wanted)
             self.place.inside(target)
@@ -68,7 +96,6 @@ class Placing:
             undo.pop_all()
         for wanted in arriving:
             self._vouch(wanted)
-        return tuple(self._results())
 
     def _leaving(self) -> Iterator[Wanted]:
         """Files of models that are replaced, which the new version does not have as they are."""

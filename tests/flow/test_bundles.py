@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -36,7 +37,8 @@ from fallback import (
 from fallback.bundled import InBundle
 from fallback.bundles import placing
 from fallback.cache import Cache
-from fallback.events import AttemptEnded, AttemptStarted, FileCompleted, Quarantined, Warned
+from fallback.events import AttemptEnded, AttemptStarted, FileCompleted, Quarantined, Waiting, Warned
+from fallback.state import State
 from fallback.tar import END, header, padding
 from fallback.wanted import Wanted
 
@@ -347,6 +349,47 @@ class TestAnotherVersion:
         assert (there.models_dir / ".manifests.json").read_bytes() == before
         assert install_bundle(other, settings=there, replace_models=True).ok
         assert files.items() <= visible(there.models_dir).items()
+
+
+class TestBesideASync:
+    def test_a_file_that_somebody_gets_is_waited_for(
+        self, bundle: Path, there: Settings, tmp_path: Path
+    ) -> None:
+        """Nothing has been renamed by then: a sync by the old manifest would put its version over the new one."""
+        install_bundle(bundle, settings=there)
+        other, files = other_version(tmp_path)
+        before, waits = (there.models_dir / ".manifests.json").read_bytes(), 0
+        wanted = Wanted(load_manifest(there).model("one"), load_manifest(there).model("one").files[0])
+        with State(there.state_path, pytest.fail) as state, contextlib.ExitStack() as held:
+            cache = Cache(there.models_dir, there.state_path, state.verified, state.chunks)
+            held.enter_context(cache.lock(wanted, timeout_s=0, waits=pytest.fail, over=lambda: False))
+
+            def tell(event: Event) -> None:
+                nonlocal waits
+                if isinstance(event, Waiting):
+                    waits += 1
+                    assert visible(there.models_dir) == FILES
+                    assert (there.models_dir / ".manifests.json").read_bytes() == before
+                    held.close()
+
+            assert install_bundle(other, settings=there, replace_models=True, observer=tell).ok
+        assert waits == 1
+        assert files.items() <= visible(there.models_dir).items()
+
+    def test_each_file_is_locked_once_and_in_one_order(
+        self, bundle: Path, there: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A second lock of its own would be waited for, and two installs must not wait for each other."""
+        install_bundle(bundle, settings=there)
+        real, locked = Cache.lock, []
+
+        def lock(self: Cache, wanted: Wanted, **others: Any) -> Any:
+            locked.append(self.key(wanted))
+            return real(self, wanted, **others)
+
+        monkeypatch.setattr(Cache, "lock", lock)
+        install_bundle(other_version(tmp_path)[0], settings=there, replace_models=True)
+        assert locked == ["one/config.json", "one/new.bin", "one/onnx/model.onnx"]
 
 
 class TestAManifestThatIsGiven:
