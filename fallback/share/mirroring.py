@@ -2,13 +2,15 @@
 
 One at a time, in a thread of its own, while others still come; a run waits for it at its end, but not beyond
 its deadline, nor once nothing has moved for `timeout_s`. A file gets its name in the mirror when all of it is there:
-object stores make it so, elsewhere a file with another name is moved. Whatever fails is a warning (P11).
+object stores make it so, elsewhere a file with another name is moved. What has its size is taken for it, unless
+this run has had wrong bytes of it. Whatever fails is a warning (P11).
 Exclusions: no file is hashed again, for only what a row vouches for is read (`share.shelf`); a mirror that is
 asked by HTTP is not written to.
 """
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import secrets
 import threading
@@ -55,18 +57,26 @@ class Writer:
         self._url, self._shelf, self._digests = url, shelf, digests
         self._say, self._over, self._quiet_s = warn, over, quiet_s
         self._due: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._wrong: set[str] = set()  # what the mirror has under this name is not it
         self._moved_at = time.monotonic()
         self._left = threading.Event()
         self._thread: threading.Thread | None = None
 
     def __call__(self, event: Event) -> None:
-        """A file that has come from elsewhere is put into the mirror."""
-        from fallback.events import FileCompleted  # noqa: PLC0415 - as `facts` says
+        """A file that has come from elsewhere is put into the mirror, and one that the mirror has wrong anew."""
+        from fallback.events import AttemptEnded, Blamed, FileCompleted  # noqa: PLC0415 - as `facts` says
 
-        if isinstance(event, FileCompleted) and event.layer != "mirror":
-            sha256 = self._digests.get((event.model, event.path))
-            if sha256 is not None:
-                self._put_later(sha256)
+        if not isinstance(event, AttemptEnded | Blamed | FileCompleted):
+            return
+        sha256 = self._digests.get((event.model, event.path))
+        if sha256 is None:
+            return
+        if not isinstance(event, FileCompleted):
+            is_wrong = isinstance(event, Blamed) or event.outcome == "corrupt"
+            if is_wrong and event.layer == "mirror":
+                self._wrong.add(sha256)
+        elif event.layer != "mirror" or sha256 in self._wrong:
+            self._put_later(sha256)
 
     def _put_later(self, sha256: str) -> None:
         self._due.put(sha256)
@@ -110,21 +120,28 @@ class Writer:
         if offer is None:
             raise ChangedError
         try:
-            if fs.exists(path) and fs.info(path)["size"] == offer.size:
+            is_there = sha256 not in self._wrong and fs.exists(path)
+            if is_there and fs.info(path)["size"] == offer.size:
                 return
             if self._url.partition(":")[0] in WHOLE:
                 self._write(fs.open(path, "wb", autocommit=False), offer, commits=True)
-                return
-            fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-            aside = f"{path}.{secrets.token_hex(4)}.partial"
-            try:
-                self._write(fs.open(aside, "wb"), offer, commits=False)
-                fs.mv(aside, path)
-            except BaseException:
-                fs.rm(aside)
-                raise
+            else:
+                self._write_aside(fs, path, offer)
+            self._wrong.discard(sha256)
         finally:
             offer.close()
+
+    def _write_aside(self, fs: Any, path: str, offer: Offer) -> None:
+        """Under another name, and then moved."""
+        fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+        aside = f"{path}.{secrets.token_hex(4)}.partial"
+        try:
+            self._write(fs.open(aside, "wb"), offer, commits=False)
+            fs.mv(aside, path)
+        except BaseException:
+            with contextlib.suppress(Exception):  # what went wrong first is what a person must know
+                fs.rm(aside)
+            raise
 
     def _pieces(self, offer: Offer) -> Iterator[bytes]:
         at = 0
@@ -145,10 +162,11 @@ class Writer:
             if commits:
                 stream.commit()
         except BaseException:
-            if commits:
-                stream.discard()
-            else:
-                stream.close()
+            with contextlib.suppress(Exception):  # as above
+                if commits:
+                    stream.discard()
+                else:
+                    stream.close()
             raise
 
 

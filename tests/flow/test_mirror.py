@@ -142,6 +142,17 @@ def test_a_mirror_that_lies_is_one_source_that_lies(
     assert not (settings.models_dir.with_name("other") / "org/tiny" / ONNX).exists()
 
 
+def test_what_was_wrong_in_it_is_put_anew(
+    world: World, manifest: Manifest, settings: Settings, mirror: str
+) -> None:
+    """Of the right size, too: else everybody would fetch it in vain for ever."""
+    put(mirror, sha256_of(world, ONNX), b"\0" * 3_000_000)
+    summary, told = got(manifest, replace(settings, mirror=mirror, mirror_write=True))
+    assert summary.ok
+    assert not warnings(told)
+    assert held(mirror) == right(world)
+
+
 @pytest.mark.parametrize("size", [0, 1000, 3_000_001])
 def test_of_another_size_it_is_not_the_file(
     world: World,
@@ -275,17 +286,21 @@ def test_a_store_that_takes_nothing_ends_no_run_late(
     assert warnings(told) == [f"the mirror does not have all files: {why}"]
 
 
+@pytest.mark.parametrize("doing", ["mv", "_open"])
 def test_a_store_that_fails_is_said_and_leaves_no_name(
-    manifest: Manifest, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    manifest: Manifest, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, doing: str
 ) -> None:
-    """Its disk is full when all but the name is there."""
+    """Its disk is full: when all but the name is there, or at once, when there is nothing to clean up."""
     mirror = f"file://{tmp_path}/mirror"
     fs, _ = fsspec.core.url_to_fs(mirror)
 
-    def full(*_: object) -> None:
+    def full(fs: Any, path: str, *options: Any, **more: Any) -> Any:
+        if "rb" in (*options, *more.values()):
+            return real(fs, path, *options, **more)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(type(fs), "mv", full)
+    real = getattr(type(fs), doing)
+    monkeypatch.setattr(type(fs), doing, full)
     summary, told = got(manifest, replace(settings, mirror=mirror, mirror_write=True))
     assert summary.ok
     assert [message.rpartition(": ")[2] for message in warnings(told)] == ["No space left on device"] * 2

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from fallback.events import FileCompleted
+from fallback.events import AttemptEnded, Blamed, FileCompleted
 from fallback.facts import CacheHit
 from fallback.share.mirroring import Writer
 from fallback.share.shelf import Shelf
+
+if TYPE_CHECKING:
+    from fallback.facts import Event
 
 SHA256 = "0" * 64
 
@@ -41,5 +46,30 @@ def test_what_came_from_it_or_was_here_is_not(writer: Writer, told: list[str]) -
     writer(completed("mirror"))
     writer(CacheHit("m", "a.bin", 1))
     writer(completed("ipfs", "of-another-run.bin"))
+    writer.close()
+    assert not told
+
+
+def attempt(outcome: str) -> AttemptEnded:
+    return AttemptEnded("m", "a.bin", "mirror", "somebody", 1, outcome, "", 0, None, 0.1)
+
+
+@pytest.mark.parametrize(
+    "wrong", [attempt("corrupt"), Blamed("m", "a.bin", "mirror", "somebody", 1, earlier=False)]
+)
+def test_what_it_had_wrong_is_given_although_it_sent_the_last_of_it(
+    writer: Writer, told: list[str], wrong: Event
+) -> None:
+    """Some chunks of it were wrong, the others right."""
+    writer(wrong)
+    writer(completed("mirror"))
+    writer.close()
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("outcome", ["delivered", "not_here", "stalled"])
+def test_what_it_did_not_have_wrong_is_not(writer: Writer, told: list[str], outcome: str) -> None:
+    writer(attempt(outcome))
+    writer(completed("mirror"))
     writer.close()
     assert not told
