@@ -70,7 +70,7 @@ class Waves:
         start = self._under_way.pop(node, None)
         if node in self._waiting:
             self._waiting.remove(node)
-        if url and url not in self._distrusted:
+        if url and _host(url) not in self._distrusted:
             self._serving[node] = (url, start.wave if start else 0)
 
     def failed(self, node: str, *, again: bool) -> bool:
@@ -88,9 +88,9 @@ class Waves:
 
     def distrust(self, liars: Iterable[str]) -> None:
         """These hosts, with their ports, have sent wrong bytes: nobody is sent to them any more."""
+        self._distrusted.update(liars)  # also who is away just now, and may come back
         for node, (url, _wave) in list(self._serving.items()):
-            if url.partition("://")[2].rstrip("/") in set(liars):
-                self._distrusted.add(url)
+            if _host(url) in self._distrusted:
                 self.gone(node)
 
     def _next(self, node: str) -> Start | None:
@@ -104,3 +104,8 @@ class Waves:
         if loads[url] >= self._fanout:
             return None
         return Start(node, (url, *(each for each, _ in others[:RESERVE])), wave + 1, attempt)
+
+
+def _host(url: str) -> str:
+    """What events call a source at this URL: its host, with its port."""
+    return url.partition("://")[2].rstrip("/")

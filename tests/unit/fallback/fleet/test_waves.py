@@ -107,12 +107,17 @@ def test_who_is_gone_or_has_lied_serves_nobody() -> None:
     assert waves.over
 
 
-def test_a_liar_is_not_believed_when_it_comes_back() -> None:
+@pytest.mark.parametrize("gone", [False, True])
+@pytest.mark.parametrize("end", ["", "/"])
+def test_a_liar_is_not_believed_when_it_comes_back(gone: bool, end: str) -> None:  # noqa: FBT001
+    """Nor if it was away when its lie was found out."""
     waves = Waves(NAMES[:2], seeds=1, fanout=1)
     waves.begin()
-    waves.has_all("n0", url("n0"))
+    waves.has_all("n0", url("n0") + end)
+    if gone:
+        waves.gone("n0")
     waves.distrust(["n0:1"])
-    waves.has_all("n0", url("n0"))
+    waves.has_all("n0", url("n0") + end)
     assert begun(waves) == {"n1": ()}
 
 
