@@ -94,6 +94,10 @@ def sync(
     Exit code 1: some node has not all; the table names it, and why.
     """
     settings = options.load(dict(flags))
+    if scheduler == LOCAL and share_port and (count or 1) > 1:
+        raise click.UsageError(
+            f"--share-port: {count} nodes on one machine cannot share one port; leave it out"
+        )
     try:
         from fallback.cli import fleet_view  # noqa: PLC0415 - needs the extra
         from fallback.fleet import cluster, driving, tasks, waves  # noqa: PLC0415 - as above
@@ -106,7 +110,7 @@ def sync(
         token=settings.share_token or "",
     )
     with (
-        _nodes(cluster, scheduler, count, folder) as (client, nodes),
+        _nodes(cluster, scheduler, count, folder, settings.state_dir) as (client, nodes),
         fleet_view.shown(as_json=as_json, quiet=quiet) as tell,
     ):
         drive = driving.Drive(
@@ -135,7 +139,7 @@ def _overrides(flags: dict[str, Any], *, is_local: bool) -> dict[str, Any]:
 
 
 def _nodes(
-    cluster: Any, scheduler: str, count: int | None, folder: Path | None
+    cluster: Any, scheduler: str, count: int | None, folder: Path | None, state_dir: Path | None
 ) -> AbstractContextManager[tuple[Any, tuple[Node, ...]]]:
     joined: AbstractContextManager[tuple[Any, tuple[Node, ...]]]
     if scheduler != LOCAL:
@@ -143,5 +147,5 @@ def _nodes(
     elif folder is None or count is None:
         raise click.UsageError("--scheduler local needs --nodes N and --folder DIR")
     else:
-        joined = cluster.local(count, folder.absolute())
+        joined = cluster.local(count, folder.absolute(), state_dir)
     return joined

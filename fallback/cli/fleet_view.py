@@ -73,6 +73,7 @@ def _peers(report: NodeReport) -> int:
 
 def _row(report: NodeReport) -> tuple[str, ...]:
     why = report.error.splitlines()[0] if report.error else ""
+    unshared = f"does not share: {report.unshared.splitlines()[0]}" if report.unshared else ""
     lied = f"lied to by {', '.join(report.liars)}" if report.liars else ""
     return (
         report.node,
@@ -82,7 +83,7 @@ def _row(report: NodeReport) -> tuple[str, ...]:
         f"{report.outside_bytes:,}",
         f"{report.peer_bytes:,}",
         f"{report.seconds:.1f}",
-        "; ".join(part for part in (why, lied) if part),
+        "; ".join(part for part in (why, unshared, lied) if part),
     )
 
 
@@ -108,6 +109,8 @@ def _plain(standing: Standing) -> dict[str, object]:
 
 def _said(standing: Standing) -> str:
     match standing.state:
+        case "checking":
+            return "checks what it has"
         case "outside":
             return "fetches from outside"
         case "peers":
@@ -125,6 +128,10 @@ def _moving(standings: Sequence[Standing]) -> Table:
 
     grid = Table.grid(padding=(0, 2))
     for each in standings:
-        done = f"{each.done / 1e6:,.0f} MB" if each.state in {"outside", "peers"} and each.done else ""
+        done = (
+            f"{each.done / 1e6:,.0f} MB"
+            if each.state in {"checking", "outside", "peers"} and each.done
+            else ""
+        )
         grid.add_row(each.node, _said(each), done)
     return grid

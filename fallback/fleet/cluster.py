@@ -48,8 +48,13 @@ class Node:
 
 
 @contextlib.contextmanager
-def local(count: int, folder: Path) -> Iterator[tuple[Client, tuple[Node, ...]]]:
+def local(
+    count: int, folder: Path, state_dir: Path | None = None
+) -> Iterator[tuple[Client, tuple[Node, ...]]]:
     """So many processes on this machine, each with a models folder of its own below `folder`.
+
+    Each has a state of its own as well, below `state_dir` or in its models folder: rows of one name in one
+    database would replace each other.
 
     Raises:
         FallbackError: they do not start.
@@ -68,11 +73,14 @@ def local(count: int, folder: Path) -> Iterator[tuple[Client, tuple[Node, ...]]]
             client.wait_for_workers(count, timeout=START_S)
         except TimeoutError:
             raise FallbackError(f"{count} processes did not start within {START_S:.0f} s") from None
-        nodes = (
-            Node(f"node-{place}", place, {"models_dir": str(folder / f"node-{place}")})
-            for place in range(count)
-        )
-        yield client, tuple(nodes)
+        yield client, tuple(_process(place, folder, state_dir) for place in range(count))
+
+
+def _process(place: int, folder: Path, state_dir: Path | None) -> Node:
+    name = f"node-{place}"
+    models_dir = folder / name
+    state = state_dir / name if state_dir else models_dir / ".fallback"
+    return Node(name, place, {"models_dir": str(models_dir), "state_dir": str(state)})
 
 
 @contextlib.contextmanager

@@ -42,7 +42,7 @@ DEATHS = 3
 RUNNING = "running"  # a client that reaches its scheduler
 RESULT_S = 10.0
 
-State = Literal["waiting", "outside", "peers", "ready", "failed"]
+State = Literal["waiting", "checking", "outside", "peers", "ready", "failed"]
 
 
 @dataclass(slots=True)
@@ -77,6 +77,7 @@ class Drive:
         self._deaths: Counter[str] = Counter()
         self._earlier: dict[str, NodeReport] = {}  # of attempts that failed
         self._served_by: dict[str, str] = {}  # node -> the worker that shares its files
+        self._full: list[str] = []  # who had all at first
         self._where = Whereabouts(client, nodes)
         self._ends_at = math.inf
         self._make_waves = waves
@@ -97,7 +98,7 @@ class Drive:
     def _run(self, timeout_s: float) -> tuple[NodeReport, ...]:
         self._ends_at = time.monotonic() + timeout_s
         self._where.look(time.monotonic())
-        full = self._full(min(timeout_s, GRACE_S))
+        self._full = full = self._ask_who_has_all(min(timeout_s, GRACE_S))
         self._waves = self._make_waves(
             [*full, *(name for name in self._nodes if name not in full)], len(full)
         )
@@ -117,7 +118,7 @@ class Drive:
         self._tell(list(self.standings.values()))
         return tuple(each.report for each in self.standings.values() if each.report is not None)
 
-    def _full(self, timeout_s: float) -> list[str]:
+    def _ask_who_has_all(self, timeout_s: float) -> list[str]:
         """Nodes that have all files already, as far as they know without hashing: nobody need go outside for them."""
         asked = {
             self._client.submit(
@@ -140,7 +141,9 @@ class Drive:
     def _submit(self, start: Start) -> None:
         node, address = self._nodes[start.node], self._where.of(start.node)
         standing = self.standings[start.node]
-        standing.state, standing.wave = ("peers" if start.peers else "outside"), start.wave
+        is_full = start.node in self._full and start.attempt == 1
+        standing.state = "peers" if start.peers else "checking" if is_full else "outside"
+        standing.wave = start.wave
         standing.peer, standing.done = (urlsplit(start.peers[0]).netloc if start.peers else ""), 0
         if address is None:
             self._homeless.append(start)

@@ -24,6 +24,7 @@ AGAIN: frozenset[Problem] = frozenset({"unavailable", "error"})
 class NodeReport:
     """One node: `bytes_by_layer` are of bodies that came, by the layer they came from; `url` is where it shares.
 
+    `unshared`: why it does not, though it has all.
     `liars`: hosts (with their ports) of sources that had sent wrong bytes, which were found out.
     """
 
@@ -38,6 +39,8 @@ class NodeReport:
     url: str = ""
     wave: int = 0
     """0: from outside; n: from a node of wave n - 1 at the latest."""
+
+    unshared: str = ""
 
     @property
     def ok(self) -> bool:

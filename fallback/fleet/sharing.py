@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from fallback.errors import FallbackError
 from fallback.fleet.warming import settings_of, warm_node
 from fallback.server.background import Background
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fallback.events import Event, Observer
-    from fallback.settings import Settings
 
 _SHARED: dict[Path, Background] = {}
 _STOPS: set[threading.Event] = set()
@@ -38,30 +38,33 @@ def warm_and_share(
     """`warm_node`, and from then on, if it has all, others get the files at its report's `url`.
 
     `token` is what this node shows its peers, and others must show it; also for `/metrics` and the rest, if
-    no `serve_token` is set here.
-
-    Raises:
-        FallbackError: it cannot share, as an address that cannot be had; nothing was fetched.
+    no `serve_token` is set here. A node that cannot share, as its port is taken, is warmed all the same: its
+    report has no `url`, and says in `unshared` why.
     """
     shown = {"share": True, "share_token": token, "peer_token": token, "serve_host": host, "serve_port": port}
-    settings = settings_of({**shown, **overrides})
-    if settings.serve_token is None:
-        settings = settings_of({"serve_token": token, **shown, **overrides})
-    stop = threading.Event()
-    background = _shared(settings, stop)
+    stop, background, unshared = threading.Event(), None, ""
+    with _LOCK:
+        _STOPS.add(stop)
 
     def tell(event: Event) -> None:
-        background.observer(event)
+        if background is not None:
+            background.observer(event)
         observer(event)
 
     try:
+        try:
+            background = _shared({**shown, **overrides}, token)
+        except FallbackError as error:
+            unshared = str(error)
         told = warm_node(
             {**shown, **overrides}, peers=peers, manifest=manifest, node=node, observer=tell, stop=stop
         )
     finally:
         with _LOCK:
             _STOPS.discard(stop)
-    return {**told, "url": background.url if told["ok"] else ""}
+    if not told["ok"]:
+        return {**told, "url": "", "unshared": ""}
+    return {**told, "url": background.url if background else "", "unshared": unshared}
 
 
 def end_all() -> None:
@@ -75,9 +78,17 @@ def end_all() -> None:
         each.close()
 
 
-def _shared(settings: Settings, stop: threading.Event) -> Background:
+def _shared(shown: Mapping[str, Any], token: str) -> Background:
+    """The server of the models folder that these settings name; `token` is asked for where none is set.
+
+    Raises:
+        SettingsError: its address cannot be had, or a setting is wrong.
+        FallbackError: it did not start.
+    """
+    settings = settings_of(shown)
+    if settings.serve_token is None:
+        settings = settings_of({"serve_token": token, **shown})
     with _LOCK:
-        _STOPS.add(stop)
         if settings.models_dir not in _SHARED:
             _SHARED[settings.models_dir] = Background(settings)
         return _SHARED[settings.models_dir]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -173,8 +174,43 @@ def test_a_node_shares_once_it_has_all_and_counts_for_prometheus(
     end_all()
 
 
+def test_a_node_that_cannot_share_has_all_the_same(
+    overrides: dict[str, Any], document: str, all_right: Callable[[], bool]
+) -> None:
+    """Its port is somebody else's: its report says so, and has no address."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        told = warm_and_share(
+            overrides,
+            (),
+            host="127.0.0.1",
+            port=port,
+            token=TOKEN,
+            manifest=document,
+            node="n1",
+            observer=lambda _event: None,
+        )
+    assert (told["ok"], told["outside_bytes"], told["url"]) == (True, BYTES, "")
+    assert f"cannot listen on 127.0.0.1 port {port}" in told["unshared"]
+    assert all_right()
+    bad = warm_and_share(
+        {**overrides, "jobs": 0},
+        (),
+        host="127.0.0.1",
+        port=0,
+        token=TOKEN,
+        manifest=document,
+        node="n1",
+        observer=lambda _event: None,
+    )
+    assert (bad["problem"], bad["url"], bad["unshared"]) == ("config", "", "")
+
+
 def test_two_nodes_of_which_one_has_no_folder(world: World, tmp_path: Path) -> None:
-    """Processes on this machine: the table names who failed and why, the other is right, the exit code is 1."""
+    """Processes on this machine: the table names who failed and why, the other is right, the exit code is 1.
+
+    Each has a state of its own, wherever this machine's is.
+    """
     (tmp_path / "nodes/node-1").mkdir(parents=True)
     (tmp_path / "nodes/node-1/org").write_text("in the way")
     (tmp_path / "manifest.json").write_text(json.dumps(world.manifest()))
@@ -188,7 +224,7 @@ def test_two_nodes_of_which_one_has_no_folder(world: World, tmp_path: Path) -> N
         "50",
     ]
     command += ["--hf-endpoint", world.hub, "--gateway", world.gateways[0]]
-    environment = os.environ | {"FALLBACK_RESERVE_BYTES": "0"}
+    environment = os.environ | {"FALLBACK_RESERVE_BYTES": "0", "FALLBACK_STATE_DIR": str(tmp_path / "state")}
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=55)
     assert answer.returncode == 1, answer.stderr
     rows = {
@@ -199,12 +235,18 @@ def test_two_nodes_of_which_one_has_no_folder(world: World, tmp_path: Path) -> N
     assert "a file stands where a folder has to be" in answer.stderr
     assert "1 of 2 nodes have all" in answer.stderr
     assert (tmp_path / "nodes/node-0/org/tiny/onnx/model.onnx").stat().st_size == 3_000_000
+    assert sorted(path.name for path in (tmp_path / "state").iterdir()) == ["node-0", "node-1"]
+    assert (tmp_path / "state/node-0/state.sqlite3").is_file()
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--scheduler", "local"], "--nodes N and --folder DIR"),
+        (
+            ["--scheduler", "local", "--nodes", "2", "--folder", "f", "--share-port", "8484"],
+            "--share-port: 2 nodes on one machine cannot share one port",
+        ),
         (["--scheduler", "tcp://127.0.0.1:9"], "scheduler tcp://127.0.0.1:9"),
         (["--scheduler", "nonsense:/"], "scheduler nonsense:/"),
         ([], "--scheduler"),

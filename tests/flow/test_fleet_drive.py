@@ -120,6 +120,7 @@ def test_who_has_all_is_the_seed(fleet: Fleet, world: World) -> None:
     assert [reports[name].wave for name in ("n0", "n1", "n2")] == [1, 1, 0]
     assert all(each.ok and not each.outside_bytes for each in reports.values())
     assert not world.journal.entries()
+    assert [step[1:] for step in fleet.steps if step[0] == "n2"] == [("checking", ""), ("ready", "")]
 
 
 REAL = tasks.work
