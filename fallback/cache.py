@@ -84,6 +84,18 @@ class Cache(Places):
         """Whether the file is here and its row still vouches for it."""
         return self.vouched(wanted) is not None
 
+    def free(self, wanted: Wanted) -> None:
+        """Refuse a place that no file can have: its folder leads out of the models folder, or a folder stands there.
+
+        Raises:
+            StorageError: it is so, or cannot be looked at.
+        """
+        target = self.target(wanted)
+        self.inside(target)
+        with storage(target):
+            if target.is_dir() and not target.is_symlink():
+                raise StorageError(target, NO_FILE)
+
     def lookup(
         self, wanted: Wanted, *, trust: bool = True, over: Callable[[], bool] = lambda: False
     ) -> Found | None:

@@ -28,7 +28,7 @@ from fallback.settings import CONFIG, Settings
 from fallback.state import State, remembered
 from fallback.stores import Store
 from fallback.sweeping import Leftover
-from fallback.switch import INTENT, Waiting
+from fallback.waiting import INTENT, Waiting
 from fallback.wanted import Wanted
 
 if TYPE_CHECKING:

@@ -76,7 +76,7 @@ def sync(
     Threads that ask for the same models at the same time share one run: each gets its outcome, an error
     too, and each one's observer hears it. A run that failed is over: the next call starts afresh.
 
-    An upgrade that was killed while it switched is not finished by this: what it had set aside is fetched
+    An upgrade or install that was killed while it switched is not finished by this: what it had set aside is fetched
     again. The commands and the server call `finish_upgrades` first.
 
     Args:

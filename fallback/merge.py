@@ -19,6 +19,7 @@ from fallback.manifest import Manifest
 from fallback.settings import Settings
 
 if TYPE_CHECKING:
+    import contextlib
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -63,6 +64,52 @@ def add_to_manifest(
         if observer is not None:
             observer(Warned(message))
     return path
+
+
+def add_undoably(
+    models: tuple[Model, ...],
+    old: tuple[Model, ...],
+    undo: contextlib.ExitStack,
+    *,
+    settings: Settings,
+    observer: Observer | None,
+) -> None:
+    """As `add_to_manifest`; `undo` puts the manifest back as it was: if somebody else wrote it, the `old` models alone.
+
+    Raises:
+        ManifestError, StorageError: as that.
+    """
+    path = (settings.models_dir / MANIFEST).resolve()
+    entered: list[bytes | None] = []
+    undo.callback(_put_back, path, _read(path), entered, old, settings)
+    add_to_manifest(Manifest(models, name="of the new version"), settings=settings, observer=observer)
+    entered.append(_read(path))
+
+
+def _put_back(
+    path: Path, before: bytes | None, entered: list[bytes | None], old: tuple[Model, ...], settings: Settings
+) -> None:
+    now = _read(path)
+    if now == before:
+        return
+    if now not in entered:
+        add_to_manifest(Manifest(old, name="of the old version"), settings=settings)
+        return
+    with storage(path):
+        if before is None:
+            path.unlink(missing_ok=True)
+        else:
+            with durable.replacing(path) as stream:
+                stream.write(before)
+
+
+def _read(path: Path) -> bytes | None:
+    """What the file says; None if there is none."""
+    with storage(path):
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
 
 
 def _old(settings: Settings, path: Path, *, new: bool) -> Manifest:

@@ -1,131 +1,71 @@
-"""The moment at which a model becomes another version of itself: files that wait, proven, take their places.
+"""The moment at which models become other versions of themselves: files that wait, proven, take their places.
 
-A new version is fetched into a folder of its own below the models folder and proven there, file by file,
-while the old one stays in force. Only when all of it is there:
+New versions, of an upgrade or a bundle, are had in a folder of their own below the models folder and proven there,
+file by file, while the old ones stay in force. Only when all of it is there:
 
-1. what is about to be done is written down beside the files;
-2. the old files that make room are renamed to `.bak`;
-3. the model's entry in `.manifests.json` becomes the new one;
-4. the waiting files get their final names, and their rows go with them;
-5. what was known of the model's version is about the new one.
+1. the lock of every file that is touched is held: no sync fetches or renames one meanwhile;
+2. what is about to be done is written down beside the files;
+3. the old files that make room are renamed to `.bak`;
+4. the models' entries in `.manifests.json` become the new ones;
+5. the waiting files get their final names, and their rows go with them.
 
 So a final name is absent or exactly right by the manifest in force, at every instant (P1). Whatever fails is
-undone in reverse, and the old version is in force again. A process that is killed in between leaves what
-it wrote down, and the next run finishes it (`finish_upgrades`), without a request.
+undone in reverse, and the old versions are in force again. A process that is killed in between leaves what
+it wrote down, and the next run finishes it (`finish_upgrades`), without a request. Where no entry changes (an
+install by a manifest that is given) nothing is written down: what has its name is right, the rest still waits.
 
-Exclusions: nothing is requested, compared or asked here (`upgrade`).
+Exclusions: nothing is requested, compared or asked here (`upgrade`, `bundles`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import math
-import os
-import shutil
-import stat
+import functools
+import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from fallback import durable, locks
-from fallback.cache import NO_FILE, Cache, Found
+from fallback import durable, events
+from fallback.cache import Cache, Found
 from fallback.clock import Clock
-from fallback.engine import load_manifest
+from fallback.engine import MANIFEST, load_manifest
 from fallback.errors import ConfigError, StorageError, storage
-from fallback.events import Warned
 from fallback.manifest import Manifest
-from fallback.merge import add_to_manifest
+from fallback.merge import add_undoably
 from fallback.names import UPGRADES
 from fallback.state import State
-from fallback.sweeping import Leftover
 from fallback.version import pin
+from fallback.waiting import INTENT, Waiting
 from fallback.wanted import Wanted
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from fallback.events import Event, Observer
-    from fallback.manifest import File, Model
+    from fallback.manifest import Model
     from fallback.settings import Settings
 
-INTENT = "entry.json"
-FILES = "files"
 
+class Kept(NamedTuple):
+    """A file that made room, and what it is called now."""
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Where the files of one new version wait: `files` has them at their paths in the model."""
-
-    folder: Path
-
-    @classmethod
-    def of(cls, settings: Settings, model: Model) -> Waiting:
-        """The place of this version of the model: always the same, so that a second attempt finds the first one's files."""
-        assert model.huggingface is not None, "a new version comes from a repository"
-        about = f"{model.name}\0{model.huggingface.repo}\0{model.huggingface.path}"
-        key = hashlib.sha256(about.encode()).hexdigest()[:16]
-        return cls(settings.models_dir / UPGRADES / f"{key}-{model.huggingface.revision[:16]}")
-
-    @property
-    def files(self) -> Path:
-        """The folder of the files."""
-        return self.folder / FILES
-
-    def has(self, file: File) -> bool:
-        """Whether the file waits there."""
-        return (self.files / file.path).is_file()
-
-    def locked(self, settings: Settings, timeout_s: float | None = None) -> AbstractContextManager[bool]:
-        """Hold what keeps two processes from upgrading the same model at a time."""
-        name = f"{self.folder.name.partition('-')[0]}.upgrade.lock"
-        seconds = settings.lock_timeout_s if timeout_s is None else timeout_s
-        return locks.held(settings.state_path / "locks" / name, timeout_s=seconds)
-
-    def drop_others(self) -> None:
-        """Delete what waits for other versions of the same model: nobody comes for it any more."""
-        for other in self.folder.parent.glob(f"{self.folder.name.partition('-')[0]}-*"):
-            if other != self.folder and not (other / INTENT).exists():
-                shutil.rmtree(other, ignore_errors=True)
-
-    def left_over(self, before: float = math.inf) -> Leftover | None:
-        """What is here, if no switch needs it and nobody has touched any of it since that moment."""
-        if self.folder.is_symlink() or not self.folder.is_dir() or (self.folder / INTENT).exists():
-            return None
-        walk = ((here, name) for here, folders, names in os.walk(self.folder) for name in (*folders, *names))
-        abouts = [self.folder.lstat(), *(os.lstat(f"{here}/{name}") for here, name in walk)]
-        touched_at = max(max(about.st_mtime, about.st_ctime) for about in abouts)
-        size = sum(about.st_size for about in abouts if stat.S_ISREG(about.st_mode))
-        return Leftover(self.folder, "version", size, touched_at) if touched_at < before else None
-
-    def drop_if_still(self, left: Leftover, settings: Settings) -> bool:
-        """Delete it if it is what it was when it was looked at, and no upgrade is at it; whether it was.
-
-        Raises:
-            OSError: it cannot be deleted.
-        """
-        with self.locked(settings, timeout_s=0) as is_ours:
-            if not is_ours or self.left_over() != left:
-                return False
-            shutil.rmtree(self.folder)
-        return True
-
-    def drop(self) -> None:
-        """Delete the folder, and that of all of them if it was the last."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            self.folder.parent.rmdir()
+    wanted: Wanted
+    path: Path
 
 
 def finish_upgrades(settings: Settings, observer: Observer | None = None) -> None:
-    """Finish every switch that a process was killed in, without a request.
+    """Finish every switch that a process was killed in, of an upgrade or an install, without a request.
 
-    One that cannot be finished, because somebody changed what it is about, is told of and dropped.
+    One that cannot be finished, because somebody changed what it is about, is told of and dropped. With another
+    manifest in force than the folder's own they are left for a run by that one.
 
     Raises:
         StorageError: this machine's disk failed; what was in force still is.
     """
     tell = observer or _ignore
+    if settings.manifest not in {None, settings.models_dir / MANIFEST}:
+        return
     with storage(settings.models_dir):
         intents = sorted((settings.models_dir / UPGRADES).glob(f"*/{INTENT}"))
     for intent in intents:
@@ -133,132 +73,199 @@ def finish_upgrades(settings: Settings, observer: Observer | None = None) -> Non
         with waiting.locked(settings):
             if not intent.exists():
                 continue  # it was not interrupted: another process was at it
+            what = "install" if waiting.is_of_bundle else "upgrade"
             try:
-                (new,) = Manifest.load(intent).models
-                tell(Warned(f"an upgrade of {new.name} was interrupted, and is finished now"))
-                switch(settings, new, waiting, observer)
+                models = Manifest.load(intent).models
+                names = ", ".join(model.name for model in models)
+                tell(events.Warned(f"an {what} of {names} was interrupted, and is finished now"))
+                switch(settings, models, waiting, observer)
             except ConfigError as error:
-                tell(Warned(f"an interrupted upgrade cannot be finished and is dropped: {error}"))
+                tell(events.Warned(f"an interrupted {what} cannot be finished and is dropped: {error}"))
                 waiting.drop()
 
 
 def switch(
-    settings: Settings, new: Model, waiting: Waiting, observer: Observer | None = None
+    settings: Settings, models: tuple[Model, ...], waiting: Waiting, observer: Observer | None = None
 ) -> tuple[Path, ...]:
-    """Put the new version in force, with the files that wait; what the old ones were renamed to.
+    """Put the new versions in force, with the files that wait; what the old ones were renamed to.
 
     Raises:
-        ConfigError: the manifest in force has no such model, or cannot take it; nothing was changed.
-        StorageError: this machine's disk failed; the old version is in force.
+        ConfigError: the manifest in force has no such model to upgrade, or cannot take it; nothing was changed.
+        StorageError: this machine's disk failed; the old versions are in force.
     """
     tell = observer or _ignore
-    old = load_manifest(settings).model(new.name)
-    with State(settings.state_path, lambda message: tell(Warned(message))) as state:
+    if not waiting.is_of_bundle:
+        load_manifest(settings).select(model.name for model in models)
+    with State(settings.state_path, lambda message: tell(events.Warned(message))) as state:
         cache = Cache(settings.models_dir, settings.state_path, state.verified, state.chunks)
-        kept = _Switch(settings, cache, state, old, new, waiting).done()
-    waiting.drop()
-    return kept
+        kept = Switch(settings, cache, state, waiting, models, models, tell).done()
+        for model in models if not waiting.is_of_bundle else ():
+            _know(model, state)
+    if (
+        waiting.is_empty()
+    ):  # a bundle may have had files of models that were in force: they wait for its next install
+        waiting.drop()
+    return tuple(each.path for each in kept)
 
 
 @dataclass(frozen=True, slots=True)
-class _Switch:
+class Switch:
+    """`models` have files that wait; `entries` are those of them that the manifest in force gets.
+
+    `over` ends waiting for locks, and `check` raises what is to be raised then.
+    """
+
     settings: Settings
     cache: Cache
     state: State
-    old: Model
-    new: Model
     waiting: Waiting
+    models: tuple[Model, ...]
+    entries: tuple[Model, ...]
+    tell: Observer
+    over: Callable[[], bool] = lambda: False
+    check: Callable[[], None] = lambda: None
 
-    def done(self) -> tuple[Path, ...]:
-        arriving = [file for file in self.new.files if self.waiting.has(file)]
-        staying = {file.path for file in self.new.files}
-        leaving = [*arriving, *(file for file in self.old.files if file.path not in staying)]
-        for file in leaving:
-            target = self._target(file)
-            self.cache.inside(target)
-            if target.is_dir() and not target.is_symlink():
-                raise StorageError(target, NO_FILE)
-        with contextlib.ExitStack() as held, contextlib.ExitStack() as undo:
-            for file in leaving:  # a sync of another process neither takes away nor fetches meanwhile
-                held.enter_context(self._lock(file))
-            self._note(undo)
-            kept = [path for file in leaving if (path := self._set_aside(file, undo)) is not None]
-            self._enter(undo)
-            for file in arriving:
-                self._place(file, undo)
+    def done(self) -> tuple[Kept, ...]:
+        """Do it; the files that made room.
+
+        Raises:
+            StorageError: this machine's disk failed; everything is as it was.
+            ManifestError: the manifest in force was changed meanwhile, and cannot take the models; the same.
+        """
+        old = self._old()
+        touched = [*self._arriving(), *self._replaced(old)]
+        for wanted in touched:
+            self.cache.free(wanted)
+        with self._locked(touched), contextlib.ExitStack() as undo:
+            arriving = list(self._arriving())
+            self._note(old, undo)
+            leaving = self._by_key([*arriving, *self._replaced(old)])
+            kept = [each for wanted in leaving if (each := self._set_aside(wanted, undo)) is not None]
+            self._make_last(leaving)
+            self._enter(old, undo)
+            for wanted in arriving:
+                self._name(wanted, undo)
+            self._make_last(arriving)
             undo.pop_all()
-        self._know()
+            for wanted in arriving:
+                self._vouch(wanted)
+            with storage(self.waiting.intent):
+                self.waiting.intent.unlink(missing_ok=True)
         return tuple(kept)
 
-    def _target(self, file: File) -> Path:
-        return self.settings.models_dir / self.new.target(file)
+    def _old(self) -> tuple[Model, ...]:
+        """The entries as the manifest in force has them."""
+        names = {model.name for model in self.entries}
+        return tuple(model for model in load_manifest(self.settings).models if model.name in names)
 
-    def _lock(self, file: File) -> AbstractContextManager[bool]:
-        return self.cache.lock(
-            Wanted(self.new, file),
-            timeout_s=self.settings.lock_timeout_s,
-            waits=lambda: None,
-            over=lambda: False,
-        )
+    def _arriving(self) -> Iterator[Wanted]:
+        for model in self.models:
+            for wanted in (Wanted(model, file) for file in model.files):
+                if self.waiting.place(wanted).is_file() and not self.cache.known(wanted):
+                    yield wanted
 
-    def _note(self, undo: contextlib.ExitStack) -> None:
-        intent = self.waiting.folder / INTENT
+    def _replaced(self, old: Iterable[Model]) -> Iterator[Wanted]:
+        """Files of old versions which the new ones do not have as they are, unless the new file is there already."""
+        new = {model.target(file): Wanted(model, file) for model in self.entries for file in model.files}
+        for model in old:
+            for file in model.files:
+                by = new.get(model.target(file))
+                if by is None or (by.file.sha256 != file.sha256 and not self.cache.known(by)):
+                    yield Wanted(model, file)
+
+    def _by_key(self, touched: Iterable[Wanted]) -> list[Wanted]:
+        """Each file once, in one order."""
+        return [wanted for _, wanted in sorted({self.cache.key(each): each for each in touched}.items())]
+
+    @contextlib.contextmanager
+    def _locked(self, touched: list[Wanted]) -> Iterator[None]:
+        """Each lock once, for a second one of our own would be waited for, and in one order: two switches do not
+        wait for each other. All of them together are waited for no longer than one is.
+        """
+        ends_at = time.monotonic() + self.settings.lock_timeout_s
+        with contextlib.ExitStack() as held:
+            for wanted in self._by_key(touched):
+                left = max(0.0, ends_at - time.monotonic())
+                waits = functools.partial(self._tell_wait, wanted, left)
+                held.enter_context(self.cache.lock(wanted, timeout_s=left, waits=waits, over=self.over))
+                self.check()
+            yield
+
+    def _tell_wait(self, wanted: Wanted, seconds: float) -> None:
+        reason = "it is getting this file"
+        self.tell(events.Waiting(wanted.model.name, wanted.file.path, "another process", seconds, reason))
+
+    def _note(self, old: tuple[Model, ...], undo: contextlib.ExitStack) -> None:
+        if not self.entries:
+            return
+        intent = self.waiting.intent
         with storage(intent):
             durable.make_folder(intent.parent)
-            durable.write_text(intent, Manifest((self.new,), name=str(intent)).to_json())
-        undo.callback(intent.unlink, missing_ok=True)
-        if contents(self.old) != contents(self.new):
-            now = Clock().now()
-            self.state.cids.supersede(self.new.name, self.new.type, now=now)
-            undo.callback(self.state.cids.reinstate, now)
+            undo.callback(intent.unlink, missing_ok=True)
+            durable.write_text(intent, Manifest(self.entries, name=str(intent)).to_json())
+        had, now = {model.name: contents(model) for model in old}, Clock().now()
+        undo.callback(self.state.cids.reinstate, now)
+        for model in self.entries:
+            if had.get(model.name) != contents(model):
+                self.state.cids.supersede(model.name, model.type, now=now)
 
-    def _set_aside(self, file: File, undo: contextlib.ExitStack) -> Path | None:
-        target = self._target(file)
-        try:
-            about = target.lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        kept = self.cache.set_aside(Wanted(self.new, file), Found(about))
+    def _set_aside(self, wanted: Wanted, undo: contextlib.ExitStack) -> Kept | None:
+        target = self.cache.target(wanted)
+        with storage(target):
+            try:
+                about = target.lstat()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        kept = self.cache.set_aside(wanted, Found(about))
         if kept is None:
             raise StorageError(target, "somebody else is writing it; try again")
         undo.callback(_rename, kept, target)
-        with storage(target):
-            durable.sync_folder(target.parent)
-        return kept
+        return Kept(wanted, kept)
 
-    def _enter(self, undo: contextlib.ExitStack) -> None:
-        undo.callback(self._add, self.old)
-        self._add(self.new)
+    def _enter(self, old: tuple[Model, ...], undo: contextlib.ExitStack) -> None:
+        if self.entries:
+            tell = self.tell if self.waiting.is_of_bundle else None
+            add_undoably(self.entries, old, undo, settings=self.settings, observer=tell)
 
-    def _add(self, model: Model) -> None:
-        add_to_manifest(Manifest((model,), name=f"of {model.name}"), settings=self.settings)
-
-    def _place(self, file: File, undo: contextlib.ExitStack) -> None:
-        target, come = self._target(file), self.waiting.files / file.path
+    def _name(self, wanted: Wanted, undo: contextlib.ExitStack) -> None:
+        target, come = self.cache.target(wanted), self.waiting.place(wanted)
         with storage(target):
             durable.make_folder(target.parent)
             come.rename(target)
-            undo.callback(_rename, target, come)
-            durable.sync_folder(target.parent)
-            about = target.lstat()
-        row, verified = self.state.verified.get(come.as_posix()), self.state.verified
-        verified.drop(come.as_posix())
-        # A rename moves ctime and nothing else of what the row saw.
-        if row is not None and (row := row._replace(ctime_ns=about.st_ctime_ns)).matches(about, row.sha256):
-            verified.put(self.cache.key(Wanted(self.new, file)), row)
+        undo.callback(_rename, target, come)
 
-    def _know(self) -> None:
-        """The branch stood there when it was asked for the upgrade: what was asked before says less."""
-        known, ref = self.state.versions.get(self.new.name), self.new.huggingface
-        if known is not None and ref is not None:
-            at = known.asked_at if known.known_at is None else known.known_at
-            now = replace(known, found=pin(ref), pinned=pin(ref), known_at=at)
-            self.state.versions.put(self.new.name, replace(now, differing=(), unknown_since=None, problem=""))
+    def _make_last(self, renamed: Iterable[Wanted]) -> None:
+        """The renames outlive a power loss before what follows from them is written (P2)."""
+        for folder in {self.cache.target(wanted).parent for wanted in renamed}:
+            if folder.is_dir():
+                with storage(folder):
+                    durable.sync_folder(folder)
+
+    def _vouch(self, wanted: Wanted) -> None:
+        verified, waited = self.state.verified, self.waiting.place(wanted).as_posix()
+        row = verified.get(waited)
+        verified.drop(waited)
+        with contextlib.suppress(OSError):
+            about = self.cache.target(wanted).lstat()
+            # A rename moves ctime and nothing else of what the row saw.
+            if row is not None and (row := row._replace(ctime_ns=about.st_ctime_ns)).matches(
+                about, row.sha256
+            ):
+                verified.put(self.cache.key(wanted), row)
 
 
 def contents(model: Model) -> dict[str, str | None]:
     """Which bytes the model's files have, by path."""
     return {file.path: file.sha256 for file in model.files}
+
+
+def _know(model: Model, state: State) -> None:
+    """The branch stood there when it was asked for the upgrade: what was asked before says less."""
+    known, ref = state.versions.get(model.name), model.huggingface
+    if known is not None and ref is not None:
+        at = known.asked_at if known.known_at is None else known.known_at
+        now = replace(known, found=pin(ref), pinned=pin(ref), known_at=at)
+        state.versions.put(model.name, replace(now, differing=(), unknown_since=None, problem=""))
 
 
 def _rename(path: Path, to: Path) -> None:

@@ -28,8 +28,9 @@ from fallback.manifest import Manifest
 from fallback.run import running
 from fallback.settings import Settings
 from fallback.sources import HuggingFace, in_order
-from fallback.switch import Waiting, contents, finish_upgrades, switch
+from fallback.switch import contents, finish_upgrades, switch
 from fallback.version import branch_of, pin
+from fallback.waiting import Waiting
 from fallback.wanted import Wanted
 
 if TYPE_CHECKING:
@@ -159,17 +160,18 @@ def apply_upgrade(
     """
     settings = settings or Settings.load()
     new, waiting = upgrade.new, Waiting.of(settings, upgrade.new)
-    with waiting.locked(settings):
+    with waiting.locked(settings) as is_ours:
         _, old, _ = _in_force(new.name, settings)
         if old == new:
             return sync(models=[new.name], settings=settings, observer=observer, stop=stop)
         if old != upgrade.old:
             raise ConfigError(f"model {new.name} was changed meanwhile; look again what an upgrade would do")
-        waiting.drop_others()
         fetched = _fetched(upgrade, waiting, settings, observer, stop)
         if not fetched.ok:
             return unless_storage(fetched, settings.models_dir)
-        kept = switch(settings, new, waiting, observer)
+        kept = switch(settings, (new,), waiting, observer)
+        if is_ours:  # otherwise another upgrade may be at one of them
+            waiting.drop_others()
         summary = sync(models=[new.name], settings=settings, observer=observer, stop=stop)
         if summary.ok:
             _delete(kept)
@@ -272,8 +274,7 @@ def _fetched(
             found = place.lookup(wanted, over=run.over) if is_same else None
             if not place.known(wanted) and (found is None or found.wrong is not None):
                 missing.append(file)
-        there = replace(new, dir="")
-        return obtain([Wanted(there, file) for file in missing], run)
+        return obtain([Wanted(new, file) for file in missing], run)
 
 
 def _delete(kept: Sequence[Path]) -> None:

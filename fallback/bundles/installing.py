@@ -7,9 +7,9 @@
    `.manifests.json`, and the files get their names, by renames alone.
 
 So a final name is absent or right by the manifest in force, at every instant (P1). What fails is undone in
-reverse. A process that is killed leaves what was proven: the same command once more goes on from there, and a
-kill between the renames of step 3 leaves files that are right, and the others still waiting. Exclusions: a
-bundle's manifest is believed as far as the caller believes the bundle, and no network is used.
+reverse. A process that is killed leaves what was proven: the same command once more goes on from there; one that
+is killed in step 3 is finished by whatever runs next (`finish_upgrades`). Exclusions: a bundle's manifest is
+believed as far as the caller believes the bundle, and no network is used.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from fallback.results import FileResult
     from fallback.run import Run
     from fallback.state import State
+    from fallback.waiting import Waiting
 
 
 def install_bundle(
@@ -159,16 +160,17 @@ class _Installing:
     ) -> Summary:
         waiting = waiting_for(self.manifest, self.settings)
         types = {model.name: model.type for model in self.manifest.models}
-        with waiting.locked(self.settings):
-            waiting.drop_others()
+        with waiting.locked(self.settings) as is_ours:
             with storage(waiting.files):
                 durable.make_folder(waiting.files)
             with running(self.settings, (), observer, stop, types=types, root=waiting.files) as (run, state):
-                summary = self._run(held, run, state)
+                summary = self._run(held, run, state, waiting)
             waiting.drop()
+            if is_ours:  # otherwise another install may be at one of them
+                waiting.drop_others()
         return summary
 
-    def _run(self, held: Iterator[Model | Held], run: Run, state: State) -> Summary:
+    def _run(self, held: Iterator[Model | Held], run: Run, state: State, waiting: Waiting) -> Summary:
         began = time.monotonic()
         run.emit(RunStarted(sum(1 for _ in self.manifest.files()), self.manifest.total_bytes))
         place = Cache(self.settings.models_dir, self.settings.state_path, state.verified, state.chunks)
@@ -176,7 +178,7 @@ class _Installing:
         files: tuple[FileResult, ...] = ()
         try:
             staging.take_all(held)
-            files = Placing(self.settings, run, state, place, staging, self.entries).done()
+            files = Placing(self.settings, run, state, staging, waiting, self.entries).done()
         finally:
             seconds, came = time.monotonic() - began, sum(each.bytes_received for each in staging.staged)
             run.emit(RunEnded(len(files), 0 if files else 1, came, seconds, stopped=run.stop.is_set()))

@@ -17,7 +17,7 @@ from fallback.events import AttemptEnded, AttemptStarted, CacheHit, Progressed
 from fallback.ledger import Response
 from fallback.manifest import Model
 from fallback.names import UPGRADES
-from fallback.switch import Waiting
+from fallback.waiting import BUNDLE, Waiting
 from fallback.wanted import Wanted
 from fallback.work import PROGRESS_S
 
@@ -32,14 +32,12 @@ if TYPE_CHECKING:
     from fallback.run import Run
     from fallback.settings import Settings
 
-PREFIX = "bundle"
-
 
 def waiting_for(manifest: Manifest, settings: Settings) -> Waiting:
     """Where the files of these models wait: always the same place, so that a second install finds the first one's files."""
     about = "".join(f"{model.target(file)}\0{file.sha256}\0" for model, file in manifest.files())
     key = hashlib.sha256(about.encode()).hexdigest()[:16]
-    return Waiting(settings.models_dir / UPGRADES / f"{PREFIX}-{key}")
+    return Waiting(settings.models_dir / UPGRADES / f"{BUNDLE}-{key}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +58,7 @@ class Staging:
     source: str
     staged: list[Staged] = field(default_factory=list)
     here: list[tuple[Wanted, int]] = field(default_factory=list)
+    models: list[Model] = field(default_factory=list)
     _left: dict[str, Wanted] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
 
@@ -74,7 +73,7 @@ class Staging:
         """
         for each in contents:
             if isinstance(each, Model):
-                self._left |= {each.target(file): Wanted(each, file) for file in each.files}
+                self._expect(each)
             else:
                 self._take(each)
         lacking = [target for target, wanted in self._left.items() if not self._has(wanted)]
@@ -82,6 +81,13 @@ class Staging:
             raise BundleError(
                 f"it does not hold {len(lacking)} file(s) of its models, the first is {lacking[0]}"
             )
+
+    def _expect(self, model: Model) -> None:
+        """Its files are to come: a place that none of them can have is told before any does."""
+        for wanted in (Wanted(model, file) for file in model.files):
+            self.place.free(wanted)
+            self._left[model.target(wanted.file)] = wanted
+        self.models.append(model)
 
     def _take(self, held: Held) -> None:
         wanted = self._left.pop(held.target, None)

@@ -29,17 +29,19 @@ from fallback import (
     UnavailableError,
     add_to_manifest,
     create_bundle,
+    finish_upgrades,
     install_bundle,
     load_manifest,
     sync,
     write_car,
 )
 from fallback.bundled import InBundle
-from fallback.bundles import placing
 from fallback.cache import Cache
 from fallback.events import AttemptEnded, AttemptStarted, FileCompleted, Quarantined, Waiting, Warned
 from fallback.state import State
+from fallback.switch import Switch
 from fallback.tar import END, header, padding
+from fallback.waiting import Waiting as Waits
 from fallback.wanted import Wanted
 
 if TYPE_CHECKING:
@@ -296,7 +298,37 @@ def other_version(tmp_path: Path) -> tuple[Path, dict[str, bytes]]:
     return tmp_path / "other.tar", files
 
 
+class TestAPlaceThatNoFileCanHave:
+    @pytest.mark.parametrize("kind", ["link", "folder"])
+    def test_is_refused_before_anything_is_read(
+        self, bundle: Path, there: Settings, tmp_path: Path, kind: str
+    ) -> None:
+        """Also for the last file: nothing waits, and nothing was changed."""
+        if kind == "link":
+            (tmp_path / "outside").mkdir()
+            (there.models_dir / "two").symlink_to(tmp_path / "outside")
+        else:
+            (there.models_dir / "two/t\u00e4xt.txt").mkdir(parents=True)
+        told: list[Event] = []
+        with pytest.raises(StorageError, match="leads out" if kind == "link" else "is not a file"):
+            install_bundle(bundle, settings=there, observer=told.append)
+        assert not [each for each in told if isinstance(each, AttemptStarted)]
+        assert not list(tmp_path.glob("outside/*"))
+        assert (there.models_dir / ".manifests.json").read_text() == "{}"
+
+
 class TestAnotherVersion:
+    def test_a_file_of_it_that_is_there_already_stays(
+        self, bundle: Path, there: Settings, tmp_path: Path
+    ) -> None:
+        """Somebody put it there by hand: it makes no room for itself."""
+        install_bundle(bundle, settings=there)
+        other, files = other_version(tmp_path)
+        (there.models_dir / "one/config.json").write_bytes(files["one/config.json"])
+        assert install_bundle(other, settings=there, replace_models=True).ok
+        assert files.items() <= visible(there.models_dir).items()
+        assert "one/config.json.bak" not in visible(there.models_dir)
+
     def test_is_refused(self, bundle: Path, there: Settings, tmp_path: Path) -> None:
         install_bundle(bundle, settings=there)
         other, _ = other_version(tmp_path)
@@ -331,7 +363,7 @@ class TestAnotherVersion:
         install_bundle(bundle, settings=there)
         before = (there.models_dir / ".manifests.json").read_bytes()
         other, files = other_version(tmp_path)
-        real, calls = getattr(placing.Placing, breaks), iter(range(1, 100))
+        real, calls = getattr(Switch, breaks), iter(range(1, 100))
 
         def broken(*args: Any) -> Any:
             if next(calls) == at:
@@ -341,7 +373,7 @@ class TestAnotherVersion:
                 raise StorageError(there.models_dir, "the disk failed")
             return result
 
-        monkeypatch.setattr(placing.Placing, breaks, broken)
+        monkeypatch.setattr(Switch, breaks, broken)
         with pytest.raises(StorageError):
             install_bundle(other, settings=there, replace_models=True)
         monkeypatch.undo()
@@ -390,6 +422,75 @@ class TestBesideASync:
         monkeypatch.setattr(Cache, "lock", lock)
         install_bundle(other_version(tmp_path)[0], settings=there, replace_models=True)
         assert locked == ["one/config.json", "one/new.bin", "one/onnx/model.onnx"]
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from fallback import Settings, install_bundle
+count = 0
+def dying(move):
+    def moved(self, target):
+        global count
+        if any(part in f"{self} {target}" for part in (".bak", ".manifests.json", ".fallback/upgrade/")) and self.suffix != ".partial":
+            count += 1
+            if count > int(sys.argv[2]):
+                os._exit(9)
+        return move(self, target)
+    return moved
+Path.rename, Path.replace = dying(Path.rename), dying(Path.replace)
+install_bundle(Path(sys.argv[1]), settings=Settings.load(), replace_models=True)
+"""
+
+
+class TestKilledBetweenTheRenames:
+    @pytest.mark.parametrize("step", range(6))
+    def test_the_next_sync_finishes_it_without_a_source(
+        self, bundle: Path, there: Settings, tmp_path: Path, step: int
+    ) -> None:
+        """Before the first of them the old version stays; after it the new one is whole, and the bundle not needed."""
+        install_bundle(bundle, settings=there)
+        other, files = other_version(tmp_path)
+        environment = os.environ | {
+            "FALLBACK_MODELS_DIR": str(there.models_dir),
+            "FALLBACK_RESERVE_BYTES": "0",
+        }
+        command = [sys.executable, "-c", KILLED, str(other), str(step)]
+        assert subprocess.run(command, env=environment, timeout=30, check=False).returncode == 9
+        other.unlink()
+        promised = {model.target(file): file.sha256 for model, file in load_manifest(there).files()}
+        for path, data in visible(there.models_dir).items():
+            assert path.endswith(".bak") or hashlib.sha256(data).hexdigest() == promised[path], "P1"
+        told: list[Event] = []
+        finish_upgrades(there, told.append)
+        assert bool(told) is bool(step)
+        assert sync(settings=replace(there, offline=True)).ok
+        assert (files if step else FILES).items() <= visible(there.models_dir).items()
+        assert {file.path for file in load_manifest(there).model("one").files} == {
+            path.partition("/")[2] for path in (files if step else FILES) if path.startswith("one/")
+        }
+
+    def test_by_another_manifest_it_is_left_alone(
+        self, bundle: Path, there: Settings, tmp_path: Path
+    ) -> None:
+        """Until a run by the folder's own: the other one may promise other bytes under the same names."""
+        install_bundle(bundle, settings=there)
+        other, files = other_version(tmp_path)
+        environment = os.environ | {
+            "FALLBACK_MODELS_DIR": str(there.models_dir),
+            "FALLBACK_RESERVE_BYTES": "0",
+        }
+        subprocess.run(
+            [sys.executable, "-c", KILLED, str(other), "4"], env=environment, timeout=30, check=False
+        )
+        (tmp_path / "given.json").write_text(json.dumps(document()))
+        before = visible(there.models_dir)
+        finish_upgrades(
+            replace(there, manifest=tmp_path / "given.json"), lambda event: pytest.fail(str(event))
+        )
+        assert visible(there.models_dir) == before
+        finish_upgrades(there)
+        assert files.items() <= visible(there.models_dir).items()
 
 
 class TestAManifestThatIsGiven:
@@ -627,6 +728,31 @@ class TestCutAndKilled:
         other, _ = other_version(tmp_path)
         install_bundle(other, settings=there)
         assert not waiting.exists()
+
+    def test_one_that_fails_leaves_what_waits_of_another(
+        self, bundle: Path, there: Settings, tmp_path: Path
+    ) -> None:
+        (tmp_path / "cut.tar").write_bytes(bundle.read_bytes()[:-3000])
+        with pytest.raises(BundleError):
+            install_bundle(tmp_path / "cut.tar", settings=there)
+        other, _ = other_version(tmp_path)
+        (tmp_path / "other-cut.tar").write_bytes(other.read_bytes()[:-1100])
+        with pytest.raises(BundleError):
+            install_bundle(tmp_path / "other-cut.tar", settings=there)
+        assert list(there.models_dir.rglob("model.onnx"))
+
+    def test_one_without_the_lock_leaves_what_waits_of_another(
+        self, bundle: Path, there: Settings, tmp_path: Path
+    ) -> None:
+        """Whoever holds it may be at it."""
+        (tmp_path / "cut.tar").write_bytes(bundle.read_bytes()[:-3000])
+        with pytest.raises(BundleError):
+            install_bundle(tmp_path / "cut.tar", settings=there)
+        [waiting] = (there.models_dir / ".fallback/upgrade").iterdir()
+        with Waits(waiting).locked(there):
+            other, _ = other_version(tmp_path)
+            assert install_bundle(other, settings=replace(there, lock_timeout_s=0.05)).ok
+        assert list(waiting.rglob("model.onnx"))
 
     def test_what_waits_and_was_spoiled_is_not_used(
         self, bundle: Path, there: Settings, tmp_path: Path

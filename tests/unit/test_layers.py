@@ -83,6 +83,7 @@ ORDER = [
     "workers",
     "author",
     "merge",
+    "waiting",
     "switch",
     "upgrade",
     "cleaning",

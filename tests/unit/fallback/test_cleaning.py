@@ -20,7 +20,7 @@ from fallback.locks import held
 from fallback.names import UPGRADES
 from fallback.state import State
 from fallback.state.verified import Row
-from fallback.switch import INTENT
+from fallback.waiting import INTENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
