@@ -259,8 +259,10 @@ def test_what_cannot_be_begun_is_said(tmp_path: Path, words: list[str], said: st
         "import fallback.fleet.cluster as c; c.CONNECT_S = 1; from fallback.cli import main; main()",
     ]
     command += ["fleet", "sync", *words]
-    environment = os.environ | {"FALLBACK_MODELS_DIR": str(tmp_path)}
-    answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=50)
+    environment = os.environ | {"FALLBACK_MODELS_DIR": str(tmp_path), "FALLBACK_OFFLINE": "true"}
+    answer = subprocess.run(
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=50
+    )
     assert (answer.returncode, "Traceback" in answer.stderr) == (2, False), answer.stderr
     assert said in answer.stderr
 
