@@ -8,6 +8,7 @@ cannot be read as a manifest is refused, never repaired or replaced.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,12 +31,16 @@ LOCK = "manifests.lock"
 
 
 def add_to_manifest(
-    manifest: Manifest, *, settings: Settings | None = None, observer: Observer | None = None
+    manifest: Manifest,
+    *,
+    settings: Settings | None = None,
+    observer: Observer | None = None,
+    begins: Manifest | None = None,
 ) -> Path:
     """Put the models of `manifest` into `.manifests.json`; one of the same name is replaced.
 
-    If there is no such file yet, it begins with the manifest in force, so that no model is lost by
-    adding one. `observer` is told what was replaced, and where a new file began.
+    If there is no such file yet, it begins with `begins`, or the manifest in force, so that no model is lost
+    by adding one. `observer` is told what was replaced, and where a new file began.
 
     Returns:
         the file.
@@ -55,7 +60,7 @@ def add_to_manifest(
         with locks.held(lock, timeout_s=settings.lock_timeout_s):
             while True:
                 before = _mark(real)
-                old = _old(settings, real, new=before is None)
+                old = _old(settings, real, begins, new=before is None)
                 text = _merged(old, manifest, path).to_json()
                 if _mark(real) == before:
                     break
@@ -68,21 +73,27 @@ def add_to_manifest(
 
 def add_undoably(
     models: tuple[Model, ...],
-    old: tuple[Model, ...],
+    before: Manifest,
     undo: contextlib.ExitStack,
     *,
     settings: Settings,
     observer: Observer | None,
 ) -> None:
-    """As `add_to_manifest`; `undo` puts the manifest back as it was: if somebody else wrote it, the `old` models alone.
+    """As `add_to_manifest`; `undo` puts the manifest back as it was.
+
+    If somebody else wrote it meanwhile, the models alone become what they were in `before`, with which a new one begins.
 
     Raises:
         ManifestError, StorageError: as that.
     """
     path = (settings.models_dir / MANIFEST).resolve()
     entered: list[bytes | None] = []
+    names = {model.name for model in models}
+    old = tuple(model for model in before.models if model.name in names)
     undo.callback(_put_back, path, _read(path), entered, old, settings)
-    add_to_manifest(Manifest(models, name="of the new version"), settings=settings, observer=observer)
+    add_to_manifest(
+        Manifest(models, name="of the new version"), settings=settings, observer=observer, begins=before
+    )
     entered.append(_read(path))
 
 
@@ -112,9 +123,22 @@ def _read(path: Path) -> bytes | None:
             return None
 
 
-def _old(settings: Settings, path: Path, *, new: bool) -> Manifest:
+def standing(settings: Settings) -> Manifest:
+    """The manifest in force; none of its models on a fresh machine, where nobody chose the built-in one.
+
+    That is one without a `.manifests.json`, a setting `manifest`, and any file of a built-in model.
+    """
+    in_force, root = load_manifest(settings), settings.models_dir
+    with storage(root):
+        if settings.manifest is not None or (root / MANIFEST).exists():
+            return in_force
+        is_used = any(os.path.lexists(root / model.target(file)) for model, file in in_force.files())
+    return in_force if is_used else Manifest((), name="without models")
+
+
+def _old(settings: Settings, path: Path, begins: Manifest | None, *, new: bool) -> Manifest:
     if new:
-        return load_manifest(settings)
+        return load_manifest(settings) if begins is None else begins
     return Manifest.load(path, allow_missing_sha256=settings.unsafe_allow_missing_sha256)
 
 
@@ -130,7 +154,9 @@ def _instead(model: Model, other: Model | None) -> Model:
 
 
 def _said(settings: Settings, path: Path, old: Manifest, manifest: Manifest, *, new: bool) -> Iterator[str]:
-    if new:
+    if new and not old.models:
+        yield f"{path} is new, and has what was added alone: the built-in models are not in force here"
+    elif new:
         yield f"{path} is new, and begins with the {len(old.models)} model(s) of the manifest {old.name}"
     names = {model.name for model in manifest.models}
     for model in old.models:

@@ -31,7 +31,7 @@ from fallback.clock import Clock
 from fallback.engine import MANIFEST, load_manifest
 from fallback.errors import ConfigError, StorageError, storage
 from fallback.manifest import Manifest
-from fallback.merge import add_undoably
+from fallback.merge import add_undoably, standing
 from fallback.names import UPGRADES
 from fallback.state import State
 from fallback.version import pin
@@ -132,7 +132,9 @@ class Switch:
             StorageError: this machine's disk failed; everything is as it was.
             ManifestError: the manifest in force was changed meanwhile, and cannot take the models; the same.
         """
-        old = self._old()
+        in_force = standing(self.settings) if self.waiting.is_of_bundle else load_manifest(self.settings)
+        names = {model.name for model in self.entries}
+        old = tuple(model for model in in_force.models if model.name in names)
         touched = [*self._arriving(), *self._replaced(old)]
         for wanted in touched:
             self.cache.free(wanted)
@@ -142,7 +144,7 @@ class Switch:
             leaving = self._by_key([*arriving, *self._replaced(old)])
             kept = [each for wanted in leaving if (each := self._set_aside(wanted, undo)) is not None]
             self._make_last(leaving)
-            self._enter(old, undo)
+            self._enter(in_force, undo)
             for wanted in arriving:
                 self._name(wanted, undo)
             self._make_last(arriving)
@@ -152,11 +154,6 @@ class Switch:
             with storage(self.waiting.intent):
                 self.waiting.intent.unlink(missing_ok=True)
         return tuple(kept)
-
-    def _old(self) -> tuple[Model, ...]:
-        """The entries as the manifest in force has them."""
-        names = {model.name for model in self.entries}
-        return tuple(model for model in load_manifest(self.settings).models if model.name in names)
 
     def _arriving(self) -> Iterator[Wanted]:
         for model in self.models:
@@ -222,10 +219,10 @@ class Switch:
         undo.callback(_rename, kept, target)
         return Kept(wanted, kept)
 
-    def _enter(self, old: tuple[Model, ...], undo: contextlib.ExitStack) -> None:
+    def _enter(self, in_force: Manifest, undo: contextlib.ExitStack) -> None:
         if self.entries:
             tell = self.tell if self.waiting.is_of_bundle else None
-            add_undoably(self.entries, old, undo, settings=self.settings, observer=tell)
+            add_undoably(self.entries, in_force, undo, settings=self.settings, observer=tell)
 
     def _name(self, wanted: Wanted, undo: contextlib.ExitStack) -> None:
         target, come = self.cache.target(wanted), self.waiting.place(wanted)

@@ -30,6 +30,7 @@ from fallback.engine import MANIFEST, load_manifest
 from fallback.errors import BundleError, ConfigError, UnknownModelError, storage
 from fallback.events import RunEnded, RunStarted
 from fallback.manifest import Manifest
+from fallback.merge import standing
 from fallback.results import Summary
 from fallback.run import running
 from fallback.settings import Settings
@@ -129,7 +130,7 @@ def _entries(own: Manifest, settings: Settings, *, replace_models: bool) -> tupl
     Raises:
         ConfigError: one is another version there; or they cannot be in one folder together.
     """
-    in_force = {model.name: model for model in load_manifest(settings).models}
+    in_force = {model.name: model for model in standing(settings).models}
     entries = tuple(each for each in own.models if not _is_same(in_force.get(each.name), each))
     other = [each for each in entries if each.name in in_force]
     if other and not replace_models:

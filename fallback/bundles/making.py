@@ -14,6 +14,7 @@ is of somebody they trust gets the manifest from there, and installs with `--man
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 import time
 from dataclasses import dataclass, replace
@@ -79,13 +80,16 @@ def create_bundle(
         stop: set it from anywhere to end this.
 
     Raises:
-        ConfigError: a file is not here or not right; each that is missing is named.
+        ConfigError: a file is not here or not right; each that is missing is named. Or `output` is a manifest in
+            force or a file of its models.
         StorageError: a file cannot be read, or `output` not be written.
         StoppedError: `stop` was set. Whatever was raised, the file is as it was.
     """
     settings = settings or Settings.load()
-    chosen = load_manifest(settings)
-    chosen = in_bundle_order(chosen.select(models) if models else chosen)
+    in_force = load_manifest(settings)
+    if isinstance(output, Path):
+        _check_free(output, in_force, settings)
+    chosen = in_bundle_order(in_force.select(models) if models else in_force)
     _check_here(chosen, settings)
     name = output.name if isinstance(output, Path) else "stdout"
     told = observer or (lambda _event: None)
@@ -116,6 +120,20 @@ def _into_file(writing: _Writing, chosen: Manifest, output: Path) -> None:
         else:
             with zstd.ZstdFile(into, "w") as packed:
                 writing.write(chosen, packed)
+
+
+def _check_free(output: Path, in_force: Manifest, settings: Settings) -> None:
+    """Refuse to write over what the bundle is made of: a file of any model of the manifest, or a manifest."""
+    root = settings.models_dir
+    manifests = [path for path in (settings.manifest, root / MANIFEST) if path is not None]
+    targets = [root / model.target(file) for model, file in in_force.files()]
+    with storage(output):
+        # As a name in its folder, which is what a rename replaces, and as what a link of that name leads to.
+        own = {output.parent.resolve() / output.name, Path(os.path.realpath(output))}
+        for taken in (*manifests, *targets):
+            if own & {taken, taken.parent.resolve() / taken.name, Path(os.path.realpath(taken))}:
+                what = "a manifest in force" if taken in manifests else "a file of a model of the manifest"
+                raise ConfigError(f"{output} is {what}: a bundle needs a name of its own")
 
 
 def in_bundle_order(manifest: Manifest) -> Manifest:

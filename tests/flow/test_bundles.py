@@ -211,6 +211,32 @@ class TestMaking:
         with pytest.raises(BrokenPipeError):
             create_bundle([], Gone(), settings=here)
 
+    @pytest.mark.parametrize(
+        "name",
+        [
+            ".manifests.json",
+            "one/config.json",
+            "two/empty.bin",
+            "two/../one/config.json",
+            "link",
+            "given.json",
+        ],
+    )
+    @pytest.mark.parametrize("models", [[], ["one"]])
+    def test_what_it_is_made_of_is_not_written_over(
+        self, here: Settings, name: str, models: list[str]
+    ) -> None:
+        """The manifests, and files of any of its models, also of those that are not asked for."""
+        (here.models_dir / "link").symlink_to("one/config.json")
+        (here.models_dir / "given.json").write_text(json.dumps(document()))
+        before = visible(here.models_dir)
+        given = replace(here, manifest=here.models_dir / "given.json")
+        for settings in (here, given) if name != "given.json" else (given,):
+            with pytest.raises(ConfigError, match="a name of its own"):
+                create_bundle(models, here.models_dir / name, settings=settings)
+        assert visible(here.models_dir) == before
+        assert json.loads((here.models_dir / ".manifests.json").read_text()) == document()
+
     def test_a_device_is_no_file_to_replace(self, here: Settings) -> None:
         with pytest.raises(StorageError, match="no file"):
             create_bundle([], Path("/dev/null"), settings=here)
@@ -283,12 +309,38 @@ class TestInstalling:
         install_bundle(bundle, settings=there)
         assert [model.name for model in load_manifest(there).models] == ["three", "one", "two"]
 
-    def test_a_first_manifest_begins_with_the_one_in_force(self, bundle: Path, tmp_path: Path) -> None:
+    def test_on_a_fresh_machine_its_models_alone_are_in_force(self, bundle: Path, tmp_path: Path) -> None:
+        """And not the built-in ones, which nobody chose: a sync without a network has all there is."""
         told: list[Event] = []
-        new = settings_of(tmp_path / "new")
+        new = settings_of(tmp_path / "new", offline=True)
         install_bundle(bundle, settings=new, observer=told.append)
-        assert len(load_manifest(new).models) == 4
+        assert [model.name for model in load_manifest(new).models] == ["one", "two"]
         assert any("is new" in each.message for each in told if isinstance(each, Warned))
+        assert sync(settings=new).ok
+
+    def test_on_a_fresh_machine_a_built_in_name_is_free(self, tmp_path: Path) -> None:
+        """Of another version than the built-in manifest has: there is nothing here to be replaced."""
+        [name, *_] = [model.name for model in Manifest.builtin().models]
+        here = filled(tmp_path / "here", {f"{name}/x": b"x"})
+        models = document({f"{name}/x": b"x"})
+        models[name]["dir"] = name
+        (here.models_dir / ".manifests.json").write_text(json.dumps(models))
+        create_bundle([], tmp_path / "b.tar", settings=here)
+        new = settings_of(tmp_path / "new", offline=True)
+        assert install_bundle(tmp_path / "b.tar", settings=new).ok
+        assert sync(settings=new).ok
+
+    def test_where_built_in_models_are_they_stay_in_force(self, bundle: Path, tmp_path: Path) -> None:
+        new, builtin = settings_of(tmp_path / "new"), Manifest.builtin()
+        [(model, file), *_] = builtin.files()
+        (new.models_dir / model.target(file)).parent.mkdir(parents=True)
+        (new.models_dir / model.target(file)).write_bytes(b"x")
+        install_bundle(bundle, settings=new)
+        assert [each.name for each in load_manifest(new).models] == [
+            *(each.name for each in builtin.models),
+            "one",
+            "two",
+        ]
 
 
 def other_version(tmp_path: Path) -> tuple[Path, dict[str, bytes]]:
