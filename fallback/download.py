@@ -26,10 +26,11 @@ def download(wanted: Wanted, run: Run) -> FileResult:
     """Make the file be here and right.
 
     Raises:
-        UnavailableError: no source could serve it; each one's reason.
+        UnavailableError: no source could serve it; each one's reason. Or the manifest was changed meanwhile.
         StorageError: this machine's disk.
         StoppedError: the run was told to stop.
     """
+    run.check_promised(wanted)
     if (hit := _here(wanted, run, mend=run.settings.offline)) is not None:
         return hit
     if run.settings.offline and not any(source.request(wanted) for source in run.sources):
@@ -38,6 +39,7 @@ def download(wanted: Wanted, run: Run) -> FileResult:
     waits = functools.partial(_wait_for_lock, wanted, run, patience)
     with run.cache.lock(wanted, timeout_s=patience, waits=waits, over=run.over):
         run.check()
+        run.check_promised(wanted)
         hit = _here(wanted, run, mend=True)  # another process may have got it meanwhile
         return hit if hit is not None else _obtain(wanted, run)
 

@@ -22,6 +22,7 @@ from fallback import metrics
 from fallback.errors import ManifestError, Problem, SettingsError, StorageError, UnavailableError, storage
 from fallback.facts import CacheHit, RunEnded, RunStarted, Warned
 from fallback.flight import Flights
+from fallback.force import Force
 from fallback.manifest import File, Manifest, Model
 from fallback.results import FileFailure, FileResult, Summary
 from fallback.run import running
@@ -89,7 +90,8 @@ def sync(
             place of a file, a folder too, is set aside.
 
     Returns:
-        a summary; a file that no source could serve is among its `failures`.
+        a summary; a file that no source could serve is among its `failures`, and so is one that the manifest in
+        force has otherwise, or no more, since it was changed meanwhile.
 
     Raises:
         ConfigError: the manifest, the settings or a name makes no sense; nothing was requested.
@@ -98,13 +100,16 @@ def sync(
         StoppedError: `stop` was set.
     """
     settings = settings or Settings.load()
-    manifest = manifest if manifest is not None else load_manifest(settings)
+    force = None
+    if manifest is None:
+        force = Force(settings.manifest or settings.models_dir / MANIFEST, lambda: load_manifest(settings))
+        manifest = load_manifest(settings)
     chosen = manifest.select(models) if models else manifest
     # With the process, for one forked during a flight inherits a record of it, and not the threads.
     key = os.getpid(), os.path.realpath(settings.models_dir), chosen, rehash, settings.offline
 
     def work(tell: Observer) -> Summary:
-        return _synced(manifest, chosen, settings, tell, stop, rehash=rehash)
+        return _synced(manifest, chosen, settings, tell, stop, force=force, rehash=rehash)
 
     limit_s = math.inf if settings.deadline_s is None else settings.deadline_s
     patience_s = min(settings.join_timeout_s, limit_s)
@@ -118,10 +123,13 @@ def _synced(
     observer: Observer,
     stop: threading.Event | None,
     *,
+    force: Force | None,
     rehash: bool,
 ) -> Summary:
     types = {model.name: model.type for model in chosen.models}
     with running(settings, None, observer, stop, types=types, rehash=rehash) as (run, state):
+        if force is not None:
+            run.promises = force.promises
         if chosen.total_bytes > settings.warn_total_bytes:
             run.emit(Warned(f"the manifest holds {chosen.total_bytes / 1e9:.1f} GB"))
         _remember(chosen, state, run.clock.now())

@@ -66,7 +66,7 @@ class Holding:
         if not self.partial.ledger.responses:
             self.partial.ledger.add(Response(0, "cache", ""))
         try:
-            self.run.cache.commit(self.wanted, self.partial)
+            self._commit()
         except VerificationError as error:
             with contextlib.suppress(Failed):
                 if not self._mend(self._wrong()):
@@ -101,8 +101,12 @@ class Holding:
                 return PartDelivered(f"{self.size} of {self.wanted.file.size} bytes are right")
             if not self.partial.rehash(self.run.over):
                 raise Failed(Interrupted("the deadline has passed"))
-        self.run.cache.commit(self.wanted, self.partial)
+        self._commit()
         return Delivered("proven and committed")
+
+    def _commit(self) -> None:
+        self.run.check_promised(self.wanted)
+        self.run.cache.commit(self.wanted, self.partial)
 
     def with_gain(self, outcome: Outcome) -> Outcome:
         """`outcome` with what came right beyond all that was right before, if it is one that counts that."""

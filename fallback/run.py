@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from fallback import metrics
 from fallback.cache import Cache
 from fallback.clock import Clock
-from fallback.errors import StoppedError
+from fallback.errors import StoppedError, UnavailableError
 from fallback.facts import Warned
 from fallback.state import State
 from fallback.teller import Teller
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fallback.settings import Settings
     from fallback.sources import Named, Source
     from fallback.transport import Transport
+    from fallback.wanted import Wanted
 
 
 LOOK_S = 0.1
@@ -52,6 +53,8 @@ class Run:
     deadline: float | None = None
     ending: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     """What the run does at its end, whatever it was."""
+    promises: Callable[[Wanted], bool] = lambda _wanted: True
+    """Whether the manifest in force still has the file as this run has it."""
     rehash: bool = False
     """No row is trusted, and whatever stands in a file's place is set aside: this is a repair."""
 
@@ -88,6 +91,15 @@ class Run:
     def over(self) -> bool:
         """Whether the run was told to stop, or its deadline has passed."""
         return self.stop.is_set() or self.left_s() == 0.0
+
+    def check_promised(self, wanted: Wanted) -> None:
+        """Raise UnavailableError if the manifest was changed meanwhile, and has the file otherwise or not at all.
+
+        Asked before anything that stands in its place is set aside, and before the file gets its name (P1).
+        """
+        if not self.promises(wanted):
+            what = "it was changed meanwhile, and has another file there, or none: run this again"
+            raise UnavailableError(str(wanted), [("the manifest", what)])
 
     def check(self) -> None:
         """Raise StoppedError once the run was told to stop."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from fallback.convoy import Convoy
-from fallback.errors import StorageError, VerificationError
+from fallback.errors import StorageError, UnavailableError, VerificationError
 from fallback.events import AttemptEnded, AttemptStarted, FileCompleted, Progressed
 from fallback.exchange import host_of
 from fallback.holding import Holding
@@ -94,6 +94,9 @@ class Work:
             self._ended(leg, outcome)
         except StorageError as error:
             cut = Storage(str(error))
+            raise
+        except UnavailableError as error:  # the manifest was changed, which is no source's doing
+            cut = Interrupted("; ".join(reason for _, reason in error.reasons))
             raise
         finally:
             while self.asked:

@@ -37,7 +37,15 @@ from fallback import (
 )
 from fallback.bundled import InBundle
 from fallback.cache import Cache
-from fallback.events import AttemptEnded, AttemptStarted, FileCompleted, Quarantined, Waiting, Warned
+from fallback.events import (
+    AttemptEnded,
+    AttemptStarted,
+    FileCompleted,
+    Quarantined,
+    RunStarted,
+    Waiting,
+    Warned,
+)
 from fallback.state import State
 from fallback.switch import Switch
 from fallback.tar import END, header, padding
@@ -459,6 +467,33 @@ class TestBesideASync:
             assert install_bundle(other, settings=there, replace_models=True, observer=tell).ok
         assert waits == 1
         assert files.items() <= visible(there.models_dir).items()
+
+    @pytest.mark.parametrize("at", [RunStarted, AttemptStarted])
+    @pytest.mark.parametrize("stands", [b"", b"something else"])
+    def test_a_sync_by_the_manifest_before_it_takes_nothing_back(
+        self, bundle: Path, there: Settings, tmp_path: Path, at: type[Event], stands: bytes
+    ) -> None:
+        """Whether it has not begun the file yet, or is at it for longer than its lock is waited for."""
+        install_bundle(bundle, settings=there)
+        other, files = other_version(tmp_path)
+        (there.models_dir / "one/config.json").unlink()
+        if stands:
+            (there.models_dir / "one/config.json").write_bytes(stands)
+        installed = 0
+
+        def tell(event: Event) -> None:
+            nonlocal installed
+            if isinstance(event, at) and not installed:
+                installed = 1
+                install_bundle(other, settings=replace(there, lock_timeout_s=0.05), replace_models=True)
+
+        summary = sync(settings=replace(there, bundle=bundle), observer=tell)
+        assert installed
+        assert files.items() <= visible(there.models_dir).items()
+        assert "config.json" in {failure.path for failure in summary.failures}
+        assert {failure.reasons[0][0] for failure in summary.failures} == {"the manifest"}
+        assert "it was changed meanwhile" in summary.failures[0].error
+        assert sync(settings=replace(there, offline=True)).ok
 
     def test_each_file_is_locked_once_and_in_one_order(
         self, bundle: Path, there: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -22,6 +22,7 @@ ORDER = [
     "reading",
     "manifest",
     "wanted",
+    "force",
     "chunks",
     "facts",
     "events",
