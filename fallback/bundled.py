@@ -20,6 +20,7 @@ from fallback import tar
 from fallback.errors import ManifestError
 from fallback.exchange import Request
 from fallback.manifest import MAX_MANIFEST_BYTES, Manifest
+from fallback.names import MANIFEST
 from fallback.outcome import Failed, NotHere
 from fallback.streams import Stream
 
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from fallback.facts import LayerName
     from fallback.outcome import Outcome
     from fallback.wanted import Wanted
-
-MANIFEST = ".manifests.json"
-"""The first member of a bundle."""
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 PIECE = 1 << 20

@@ -19,11 +19,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from fallback.cache import Cache
-from fallback.engine import DAY_S, MANIFEST, load_manifest
+from fallback.engine import DAY_S, load_manifest
 from fallback.errors import SHOWN, StorageError, listed
 from fallback.events import Warned
 from fallback.manifest import File, Manifest, Model
-from fallback.names import OWN_SUFFIXES, UPGRADES, alias_of
+from fallback.names import MANIFEST, OWN_SUFFIXES, UPGRADES, alias_of
 from fallback.settings import CONFIG, Settings
 from fallback.state import State, remembered
 from fallback.stores import Store

@@ -24,6 +24,7 @@ from fallback.facts import CacheHit, RunEnded, RunStarted, Warned
 from fallback.flight import Flights
 from fallback.force import Force
 from fallback.manifest import File, Manifest, Model
+from fallback.names import MANIFEST
 from fallback.results import FileFailure, FileResult, Summary
 from fallback.run import running
 from fallback.settings import Settings
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from fallback.state import State
 
 METRICS_COPY = ".metrics.json"
-MANIFEST = ".manifests.json"
 DAY_S = 86400.0
 
 

@@ -13,10 +13,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fallback import durable, locks
-from fallback.engine import MANIFEST, load_manifest
+from fallback.engine import load_manifest
 from fallback.errors import storage
 from fallback.events import Warned
 from fallback.manifest import Manifest
+from fallback.names import MANIFEST
 from fallback.settings import Settings
 
 if TYPE_CHECKING:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 MAX_SEGMENT_BYTES = 200  # file systems stop at 255; the partial's and the quarantine's suffixes need room
 MAX_PATH_BYTES = 1024  # macOS's PATH_MAX, the smallest in use; Linux has 4096
 
-OWN_NAMES = frozenset({".manifests.json", ".metrics.json", ".fallback"})  # directly in the models folder
+MANIFEST = ".manifests.json"
+"""The models folder's own manifest, and the first member of a bundle."""
+OWN_NAMES = frozenset({MANIFEST, ".metrics.json", ".fallback"})  # directly in the models folder
 UPGRADES = ".fallback/upgrade"
 """New versions that wait; below the models folder, also where the state is elsewhere, for a rename stays within one file system."""
 PARTIAL, LEDGER, BAK = ".partial", ".ledger", ".bak"

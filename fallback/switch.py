@@ -28,11 +28,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from fallback import durable, events
 from fallback.cache import Cache, Found
 from fallback.clock import Clock
-from fallback.engine import MANIFEST, load_manifest
+from fallback.engine import load_manifest
 from fallback.errors import ConfigError, StorageError, storage
 from fallback.manifest import Manifest
 from fallback.merge import add_undoably, standing
-from fallback.names import UPGRADES
+from fallback.names import MANIFEST, UPGRADES
 from fallback.state import State
 from fallback.version import pin
 from fallback.waiting import INTENT, Waiting

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 from fallback import folder as folders
 from fallback.author import files_on_hub
 from fallback.cache import Cache
-from fallback.engine import MANIFEST, load_manifest, obtain, sync, unless_storage
+from fallback.engine import load_manifest, obtain, sync, unless_storage
 from fallback.errors import ConfigError, UnavailableError, storage
 from fallback.events import Warned
 from fallback.hub_api import HubApi
 from fallback.manifest import Manifest
+from fallback.names import MANIFEST
 from fallback.run import running
 from fallback.settings import Settings
 from fallback.sources import HuggingFace, in_order

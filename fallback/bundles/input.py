@@ -32,11 +32,10 @@ class Input:
         self,
         stream: BinaryIO,
         *,
-        about: str,
         foreign: tuple[type[Exception], ...] = (),
         is_sought: bool = True,
     ) -> None:
-        self._stream, self._about = stream, about
+        self._stream = stream
         self._foreign: tuple[type[Exception], ...] = (OSError, EOFError, *foreign)
         self._ahead = b""
         # Seeking in what is compressed would mean to unpack it anew.
@@ -84,7 +83,7 @@ class Input:
             yield
         except self._foreign as error:
             what = getattr(error, "strerror", None) or "its compression is damaged, or it is cut off"
-            raise BundleError(f"{self._about} cannot be read: {what}") from error
+            raise BundleError(f"it cannot be read: {what}") from error
 
 
 def _size(stream: BinaryIO) -> int | None:
@@ -102,15 +101,15 @@ def _size(stream: BinaryIO) -> int | None:
 
 @contextlib.contextmanager
 def opened(bundle: Path | BinaryIO, about: str) -> Iterator[tuple[Form, Input]]:
-    """A bundle to be read, and its form; `about` is how people are told of it.
+    """A bundle to be read, and its form; `about` is how people are told of it where its form needs a library.
 
     Raises:
         BundleError: it cannot be read, or is no bundle.
         ConfigError: it is compressed, and the library for that is not there.
     """
     with contextlib.ExitStack() as kept:
-        stream = kept.enter_context(_file(bundle, about)) if isinstance(bundle, Path) else bundle
-        source = Input(stream, about=about)
+        stream = kept.enter_context(_file(bundle)) if isinstance(bundle, Path) else bundle
+        source = Input(stream)
         if source.look(4) == ZSTD_MAGIC:
             source = kept.enter_context(_unpacked(source, about))
         first = source.look(LOOK_BYTES)
@@ -119,15 +118,15 @@ def opened(bundle: Path | BinaryIO, about: str) -> Iterator[tuple[Form, Input]]:
         elif b"\x65roots" in first[:64]:
             yield "car", source
         else:
-            raise BundleError(f"{about} is no bundle: neither a tar nor a CAR")
+            raise BundleError("it is no bundle: neither a tar nor a CAR")
 
 
 @contextlib.contextmanager
-def _file(path: Path, about: str) -> Iterator[BinaryIO]:
+def _file(path: Path) -> Iterator[BinaryIO]:
     try:
         stream = path.open("rb", buffering=0)
     except OSError as error:
-        raise BundleError(f"{about} cannot be read: {error.strerror}") from error
+        raise BundleError(f"it cannot be read: {error.strerror}") from error
     with stream:
         yield stream
 
@@ -153,4 +152,4 @@ def _unpacked(source: Input, about: str) -> Iterator[Input]:
     zstd = zstd_of(about)
     options = {zstd.DecompressionParameter.window_log_max: WINDOW_LOG}
     with zstd.ZstdFile(source, "r", options=options) as stream:
-        yield Input(stream, about=about, foreign=(zstd.ZstdError,), is_sought=False)
+        yield Input(stream, foreign=(zstd.ZstdError,), is_sought=False)

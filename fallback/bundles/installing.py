@@ -26,11 +26,12 @@ from fallback.bundles.input import opened
 from fallback.bundles.placing import Placing
 from fallback.bundles.staging import Staging, waiting_for
 from fallback.cache import Cache
-from fallback.engine import MANIFEST, load_manifest
+from fallback.engine import load_manifest
 from fallback.errors import BundleError, ConfigError, UnknownModelError, storage
 from fallback.events import RunEnded, RunStarted
 from fallback.manifest import Manifest
 from fallback.merge import standing
+from fallback.names import MANIFEST
 from fallback.results import Summary
 from fallback.run import running
 from fallback.settings import Settings
@@ -80,7 +81,7 @@ def install_bundle(
     settings = settings or Settings.load()
     name = bundle.name if isinstance(bundle, Path) else "stdin"
     finish_upgrades(settings, observer)
-    with opened(bundle, name) as (form, source), _told(name):
+    with _told(name), opened(bundle, name) as (form, source):
         if form == "car":
             manifest = load_manifest(settings)
             return _Installing(settings, name, manifest, ()).done(of_car(source, manifest), observer, stop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -29,6 +30,7 @@ from fallback import (
     UnavailableError,
     add_to_manifest,
     create_bundle,
+    durable,
     finish_upgrades,
     install_bundle,
     load_manifest,
@@ -244,6 +246,20 @@ class TestMaking:
                 create_bundle(models, here.models_dir / name, settings=settings)
         assert visible(here.models_dir) == before
         assert json.loads((here.models_dir / ".manifests.json").read_text()) == document()
+
+    @pytest.mark.parametrize("name", ["a.tar", "a.tar.zst"])
+    def test_a_full_disk_keeps_nothing_and_does_not_say_so(
+        self, here: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        class Full(io.BytesIO):
+            def write(self, _data: Any, /) -> int:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(durable, "replacing", lambda _path: contextlib.nullcontext(Full()))
+        with pytest.raises(
+            StorageError, match=r"No space left on device: free space on its disk, then run this again$"
+        ):
+            create_bundle([], tmp_path / name, settings=here)
 
     def test_a_device_is_no_file_to_replace(self, here: Settings) -> None:
         with pytest.raises(StorageError, match="no file"):
@@ -688,7 +704,7 @@ class TestZstd:
         (tmp_path / "w.tar.zst").write_bytes(
             packer.compress(bundle.read_bytes() + bytes(1 << 24)) + packer.flush()
         )
-        with pytest.raises(BundleError, match=r"w\.tar\.zst cannot be read"):
+        with pytest.raises(BundleError, match=r"w\.tar\.zst: it cannot be read"):
             install_bundle(tmp_path / "w.tar.zst", settings=there)
 
     def test_a_bomb_is_left_alone(self, bundle: Path, there: Settings, tmp_path: Path) -> None:
@@ -709,7 +725,7 @@ class TestZstd:
         create_bundle([], tmp_path / "c.tar.zst", settings=here)
         data = (tmp_path / "c.tar.zst").read_bytes()
         (tmp_path / "c.tar.zst").write_bytes(data[: len(data) // 2])
-        with pytest.raises(BundleError, match="cut off"):
+        with pytest.raises(BundleError, match=r"^c\.tar\.zst: it cannot be read: .*cut off"):
             install_bundle(tmp_path / "c.tar.zst", settings=there)
         assert not visible(there.models_dir)
 
