@@ -54,7 +54,7 @@ class Process:
     """One `fallback COMMAND…`; what it says is kept for the message of a failed test."""
 
     def __init__(self, command: list[str], told: dict[str, str], locks: Locks) -> None:
-        self.command, self.is_stopped = command, False
+        self.command, self.is_stopped, self.said = command, False, ""
         code = _MAIN.format(patch=_PATCHES[locks])
         self._child = subprocess.Popen(
             [sys.executable, "-c", code, *command],
@@ -87,11 +87,11 @@ class Process:
     def ended(self) -> int:
         """Its exit code, once it has ended; it neither hung nor fell over."""
         try:
-            _, said = self._child.communicate(timeout=DONE_S)
+            _, self.said = self._child.communicate(timeout=DONE_S)
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"{self.command} hung") from None
-        assert "Traceback" not in said, said
+        assert "Traceback" not in self.said, self.said
         return self._child.returncode
 
 

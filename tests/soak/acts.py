@@ -91,7 +91,9 @@ class Soak:
     def end_children(self) -> None:
         """Wait for them."""
         while self.children:
-            assert self.children.pop().ended() in {0, 1}
+            child = self.children.pop()
+            code = child.ended()
+            assert code in {0, 1}, (child.command, code, child.said)
 
     def _manifest(self) -> dict[str, object]:
         return {name: self.place.manifest[name] for name in (self.version, "big")}
