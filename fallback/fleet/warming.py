@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from fallback.cache import Cache
-from fallback.engine import load_manifest, sync
+from fallback.engine import sync
 from fallback.errors import ConfigError, FallbackError, StoppedError, StorageError
 from fallback.fleet.report import NodeReport, Tally
 from fallback.manifest import Manifest
@@ -62,8 +62,8 @@ def warm_node(
         settings = settings_of(overrides or {}, peers)
         tell = _both(tally, observer)
         finish_upgrades(settings, tell)
-        chosen = load_manifest(settings) if manifest is None else parsed(manifest, settings)
-        return sync(chosen, models=models, settings=settings, observer=tell, stop=stop)
+        given = None if manifest is None else parsed(manifest, settings)
+        return sync(given, models=models, settings=settings, observer=tell, stop=stop)
 
     problem, error, summary = _outcome(work)
     return NodeReport(

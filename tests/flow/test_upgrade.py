@@ -33,11 +33,12 @@ from fallback import (
     load_manifest,
     sync,
 )
-from fallback.events import FileCompleted
+from fallback.events import FileCompleted, RunStarted
 from fallback.names import UPGRADES
 from fallback.server.feed import Feed
 from fallback.server.runs import Runs
 from fallback.state import State
+from fallback.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -320,6 +321,46 @@ def test_a_source_that_sends_wrong_bytes_changes_nothing(world: World, settings:
     world.clear()
     assert apply_upgrade(found, settings=settings).ok
     assert not world.journal.select(path="*config.json")
+    assert here(settings) == new_files(pushed)
+
+
+def test_what_waits_of_an_earlier_version_goes_with_a_good_upgrade_alone(
+    world: World, settings: Settings
+) -> None:
+    """One that fails leaves it, and so does one without the lock: another upgrade may be at it."""
+    world.push("org/tiny", CHANGES)
+    world.add("cdn", Corrupt())
+    assert not apply_upgrade(find_upgrade("tiny", settings=settings), settings=settings).ok
+    [first] = (settings.models_dir / UPGRADES).iterdir()
+    world.push("org/tiny", {"config.json": 901})
+    found = find_upgrade("tiny", settings=settings)
+    assert not apply_upgrade(found, settings=settings).ok
+    assert list(first.rglob("config.json"))
+    world.clear()
+    with Waiting(first).locked(settings):
+        assert apply_upgrade(found, settings=dataclasses.replace(settings, lock_timeout_s=0.05)).ok
+    assert list(first.rglob("config.json"))
+    world.push("org/tiny", {"config.json": 902})
+    assert apply_upgrade(find_upgrade("tiny", settings=settings), settings=settings).ok
+    assert not first.exists()
+
+
+def test_a_sync_that_began_before_takes_nothing_back(world: World, settings: Settings) -> None:
+    """The file that it was to get is another one by now: it fails, and the new version stays whole."""
+    pushed = world.push("org/tiny", CHANGES)
+    found = find_upgrade("tiny", settings=settings)
+    (settings.models_dir / "org/tiny/config.json").unlink()
+    upgraded: list[bool] = []
+
+    def tell(event: Event) -> None:
+        if isinstance(event, RunStarted) and not upgraded:
+            upgraded.append(True)
+            upgraded.append(apply_upgrade(found, settings=settings).ok)
+
+    summary = sync(settings=settings, observer=tell)
+    assert upgraded == [True, True]
+    assert "config.json" in {failure.path for failure in summary.failures}
+    assert {failure.reasons[0][0] for failure in summary.failures} == {"the manifest"}
     assert here(settings) == new_files(pushed)
 
 
