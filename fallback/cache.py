@@ -128,7 +128,10 @@ class Cache(Places):
             if wanted.file.sha256 and wanted.file.size not in {None, about.st_size}:
                 what = f"{about.st_size} bytes where {wanted.file.size} were promised"
                 return Found(about, VerificationError(what))
-            return self._proven(wanted, target, over)
+            try:
+                return self._proven(wanted, target, over)
+            except FileNotFoundError:  # another process has set it aside, or somebody deleted it
+                return None
 
     def _proven(self, wanted: Wanted, target: Path, over: Callable[[], bool]) -> Found:
         from fallback.verify import prove  # noqa: PLC0415 - see the module
@@ -158,7 +161,10 @@ class Cache(Places):
                 return None
             if kept.exists() or kept.is_symlink():
                 kept = target.with_name(f"{target.name}.{time.time_ns():x}{BAK}")
-            target.rename(kept)
+            try:
+                target.rename(kept)
+            except FileNotFoundError:  # somebody was quicker, or deleted it
+                return None
         self._verified.drop(self.key(wanted))
         return kept
 

@@ -356,6 +356,30 @@ def test_setting_aside_keeps_every_one(cache: Cache, target: Path) -> None:
     assert sorted(path.read_bytes() for path in target.parent.iterdir()) == [b"one", b"two"]
 
 
+def test_what_is_gone_before_it_is_opened_is_not_there(
+    cache: Cache, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P10: another process, whose lock failed, sets it aside at that moment; no disk is to blame."""
+    put(target)
+    monkeypatch.setattr(cache, "inside", Path.unlink)
+    assert cache.lookup(WANTED) is None
+
+
+def test_what_is_gone_before_it_is_set_aside_is_nobody_s_fault(
+    cache: Cache, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(target, OTHER)
+    found = cache.lookup(WANTED)
+    assert found is not None
+
+    def same(path: Path, _about: os.stat_result) -> bool:
+        path.unlink()
+        return True
+
+    monkeypatch.setattr("fallback.cache._same", same)
+    assert cache.set_aside(WANTED, found) is None
+
+
 def test_what_somebody_else_put_right_meanwhile_is_not_set_aside(cache: Cache, target: Path) -> None:
     """Two processes found the same wrong file; one has replaced it already."""
     put(target, OTHER)
