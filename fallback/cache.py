@@ -23,7 +23,7 @@ from fallback import durable
 from fallback.errors import StorageError, VerificationError, storage
 from fallback.manifest import CHUNK_BYTES
 from fallback.names import BAK, LEDGER, PARTIAL
-from fallback.places import Places
+from fallback.places import NO_FILE, Places
 from fallback.state.verified import Row
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from fallback.verify import Proof
     from fallback.wanted import Wanted
 
-NO_FILE = "this is not a file; move it away, or let `fallback verify --repair` do so"
 STALE_S = 60.0
 """A partial whose writer nobody can ask is adopted once nothing was written to it for so long."""
 
@@ -83,18 +82,6 @@ class Cache(Places):
     def known(self, wanted: Wanted) -> bool:
         """Whether the file is here and its row still vouches for it."""
         return self.vouched(wanted) is not None
-
-    def free(self, wanted: Wanted) -> None:
-        """Refuse a place that no file can have: its folder leads out of the models folder, or a folder stands there.
-
-        Raises:
-            StorageError: it is so, or cannot be looked at.
-        """
-        target = self.target(wanted)
-        self.inside(target)
-        with storage(target):
-            if target.is_dir() and not target.is_symlink():
-                raise StorageError(target, NO_FILE)
 
     def lookup(
         self, wanted: Wanted, *, trust: bool = True, over: Callable[[], bool] = lambda: False

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from fallback.wanted import Wanted
 
 
+NO_FILE = "this is not a file; move it away, or let `fallback verify --repair` do so"
+
+
 class Places:
     """The places of files below `root`.
 
@@ -38,6 +41,18 @@ class Places:
     def key(self, wanted: Wanted) -> str:
         """Its name in the `verified` table: relative to the models folder."""
         return self.target(wanted).as_posix() if self._alone else wanted.model.target(wanted.file)
+
+    def free(self, wanted: Wanted) -> None:
+        """Refuse a place that no file can have: its folder leads out of the models folder, or a folder stands there.
+
+        Raises:
+            StorageError: it is so, or cannot be looked at.
+        """
+        target = self.target(wanted)
+        self.inside(target)
+        with storage(target):
+            if target.is_dir() and not target.is_symlink():
+                raise StorageError(target, NO_FILE)
 
     def inside(self, target: Path) -> None:
         """Refuse a folder whose symbolic links lead elsewhere: nothing there is ours to read or rename (P8)."""
