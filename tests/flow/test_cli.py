@@ -427,7 +427,7 @@ def test_a_name_that_is_no_text_is_a_name(fallback: Shell, world: World) -> None
 
 @pytest.mark.fault(100)
 def test_no_more_open_files_is_nobody_s_fault_but_ours(fallback: Shell) -> None:
-    done = fallback("sync", "--jobs", "64", limit="unlimited && ulimit -n 13")
+    done = fallback("sync", "--jobs", "64", limit="unlimited && ulimit -n 11")
     assert done.code == 3
     assert "Too many open files" in done.err
     assert "cooling" not in fallback("sources").out

@@ -73,7 +73,7 @@ def test_stopped_then_resumed(world: World, settings: Settings, manifest: Manife
         if isinstance(event, Progressed) and event.downloaded > 1_000_000:
             stop.set()
 
-    world.add("gateway1", Dribble(bytes_per_s=4_000_000), path=ONNX)
+    world.add("gateway1", Dribble(bytes_per_s=1_500_000), path=ONNX)
     with pytest.raises(StoppedError):
         sync(manifest, settings=settings, observer=halfway, stop=stop)
     [paused] = rows(settings)

@@ -94,11 +94,12 @@ class TestToxics:
         """Whichever servers they are to."""
         for number in (1, 2):
             world.add(f"gateway{number}", Bandwidth(rate=1000, line="outside"))
+        began = time.monotonic()  # not each by its own beginning: one thread may begin late
         with ThreadPoolExecutor(2) as pool:
             answers = pool.map(packets, [url, url.replace(world.gateways[0], world.gateways[1])])
-            (first, over), (second, later) = answers
+            (first, _), (second, _) = answers
         assert len(body(first)) == len(body(second)) == SIZE
-        assert max(over, later) >= 0.39
+        assert time.monotonic() - began >= 0.39
 
     @pytest.mark.fault(59)
     def test_slow_close_is_late_with_the_end_alone(self, url: str, world: World) -> None:
