@@ -71,7 +71,8 @@ class Convoy:
         while True:
             if self._most > 1 and self._segments.rest < self._stop:
                 self._ask_others()
-            for take in self._wait():
+            take = self._wait()
+            if take is not None:
                 if take.response is not None:
                     self._crew.begin(take.response)
                 for data in take.data:
@@ -133,23 +134,23 @@ class Convoy:
         self._under_way[self._run.askers().submit(self._work, member, take)] = member
         return member
 
-    def _wait(self) -> list[Take[Member]]:
-        """What can be written now; it is waited for a moment."""
+    def _wait(self) -> Take[Member] | None:
+        """What can be written next; it is waited for a moment. One at a time: the others still count as held."""
         with self._changed:
             if not self._segments.is_ready and not any(future.done() for future in self._under_way):
                 self._changed.wait(LOOK_S)
-            return list(self._segments.ready())
+            return next(self._segments.ready(), None)
 
     def _reap(self) -> None:
         """Tell of those that have ended; the last one's outcome is the attempt's."""
-        for future, member in list(self._under_way.items()):
-            if not future.done():
-                continue
+        ended = [(future, member) for future, member in self._under_way.items() if future.done()]
+        if self._segments.is_ready:  # written first: should it be wrong, whoever sent it is still at work
+            return
+        for future, member in ended:
             outcome = future.result()
             if len(self._under_way) == 1:
-                is_asked_for_the_rest = isinstance(outcome, PartDelivered) and not self._segments.held
-                if self._segments.is_ready or (member.is_last and is_asked_for_the_rest):
-                    return
+                if member.is_last and isinstance(outcome, PartDelivered) and not self._segments.held:
+                    return  # it is asked for the rest
                 raise Failed(_final(member, outcome))
             del self._under_way[future]
             outcome = _told(member, outcome)

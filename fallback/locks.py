@@ -36,7 +36,7 @@ def held(
         is_held = False
         with contextlib.suppress(OSError):
             descriptor = _opened(path)
-            opened.callback(os.close, descriptor)  # which lets go of it
+            opened.callback(_let_go, descriptor)
             is_held = _taken(descriptor)
             if not is_held:
                 waits()
@@ -51,6 +51,13 @@ def _opened(path: Path) -> int:
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
         return os.open(path, flags, 0o644)
+
+
+def _let_go(descriptor: int) -> None:
+    """Unlock, and close: closing alone leaves it to a child that was forked meanwhile, and has the descriptor too."""
+    with contextlib.suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)
 
 
 def _waited_for(descriptor: int, seconds: float, over: Callable[[], bool]) -> bool:

@@ -118,12 +118,15 @@ class Plan:
     ) -> Try | None:
         """Whom to ask beside `steps`, which are under way and have not begun to deliver; None: nobody.
 
-        The one that would be next without them, if it can be asked at once and nothing is known against it.
+        The one that would be next without them, if it can be asked at once and nothing is known against it. One that
+        was silent itself is no help: it would only push out the first of those who are still given their time (P5).
         """
         asked = {step.source for step in steps}
         others = replace(self, queue=tuple(each for each in self.queue if each.source not in asked))
         step = others.next(now, health, sha256)
-        return step if isinstance(step, Try) and not step.last_resort else None
+        if not isinstance(step, Try) or step.last_resort or health.get(step.source, Health()).silent:
+            return None
+        return step
 
     def _options(
         self,

@@ -419,6 +419,12 @@ class TestBeside:
         assert self.plan(a=2, b=2).beside([Try("a", 1)], 0.0, {"b": cooling}) is None
         assert self.plan(a=2, b=2).beside([Try("a", 1)], 50.0, {"b": cooling}) == Try("b", 1)
 
+    def test_one_that_was_silent_is_no_help(self) -> None:
+        """It would push out one that is slow to begin, which may be the only good one (P5)."""
+        silent = Health(silent=True)
+        assert self.plan(a=2, b=2).beside([Try("a", 1)], 0.0, {"b": silent}) is None
+        assert self.plan(a=2, b=2, c=2).beside([Try("a", 1)], 0.0, {"b": silent}) == Try("c", 1)
+
     def test_one_that_sent_wrong_bytes_is_no_help(self) -> None:
         """A last resort is for when nobody is left, and somebody is."""
         banned = Health(bans={SHA: 1e9})
