@@ -76,7 +76,7 @@ class TestCutEvery:
     def test_what_fits_is_whole(self, world: World, big: str, content: bytes, talk: Talk, start: int) -> None:
         """Up to the very last byte that fits, and the connection stays."""
         world.add("gateway1", faults.CutEvery(bytes=15_000))
-        heard = talk(big, f"Range: bytes={start}-", close=False, timeout=0.1)
+        heard = talk(big, f"Range: bytes={start}-", close=False, timeout=0.5)
         assert (heard.body, heard.end) == (content[start:], "silent")
         assert world.journal[-1].ended == "complete"
 
