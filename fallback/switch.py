@@ -82,6 +82,17 @@ def finish_upgrades(settings: Settings, observer: Observer | None = None) -> Non
             except ConfigError as error:
                 tell(events.Warned(f"an interrupted {what} cannot be finished and is dropped: {error}"))
                 waiting.drop()
+    _drop_empty(settings)
+
+
+def _drop_empty(settings: Settings) -> None:
+    """Delete folders in which nothing waits any more: whoever was about to was killed."""
+    for folder in (settings.models_dir / UPGRADES).glob("*"):
+        waiting = Waiting(folder)
+        if folder.is_dir() and not folder.is_symlink() and waiting.is_empty() and not waiting.intent.exists():
+            with waiting.locked(settings, timeout_s=0) as is_ours:
+                if is_ours and waiting.is_empty() and not waiting.intent.exists():
+                    waiting.drop()
 
 
 def switch(

@@ -106,6 +106,8 @@ class Waiting:
 
     def drop(self) -> None:
         """Delete the folder, and that of all of them if it was the last."""
+        # The intent goes last: as long as it is there, whoever comes after a kill finishes this, too.
+        shutil.rmtree(self.files, ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             self.folder.parent.rmdir()
