@@ -35,7 +35,7 @@ from fallback.merge import add_undoably, standing
 from fallback.names import MANIFEST, UPGRADES
 from fallback.state import State
 from fallback.version import pin
-from fallback.waiting import INTENT, Waiting
+from fallback.waiting import Waiting
 from fallback.wanted import Wanted
 
 if TYPE_CHECKING:
@@ -67,32 +67,27 @@ def finish_upgrades(settings: Settings, observer: Observer | None = None) -> Non
     if settings.manifest not in {None, settings.models_dir / MANIFEST}:
         return
     with storage(settings.models_dir):
-        intents = sorted((settings.models_dir / UPGRADES).glob(f"*/{INTENT}"))
-    for intent in intents:
-        waiting = Waiting(intent.parent)
-        with waiting.locked(settings):
-            if not intent.exists():
-                continue  # it was not interrupted: another process was at it
-            what = "install" if waiting.is_of_bundle else "upgrade"
-            try:
-                models = Manifest.load(intent).models
-                names = ", ".join(model.name for model in models)
-                tell(events.Warned(f"an {what} of {names} was interrupted, and is finished now"))
-                switch(settings, models, waiting, observer)
-            except ConfigError as error:
-                tell(events.Warned(f"an interrupted {what} cannot be finished and is dropped: {error}"))
-                waiting.drop()
-    _drop_empty(settings)
+        folders = [Waiting(each) for each in sorted((settings.models_dir / UPGRADES).glob("*"))]
+        begun = [each for each in folders if each.intent.exists()]
+        for waiting in folders:
+            waiting.drop_if_over(settings)
+    for waiting in begun:
+        _finish(settings, waiting, tell)
 
 
-def _drop_empty(settings: Settings) -> None:
-    """Delete folders in which nothing waits any more: whoever was about to was killed."""
-    for folder in (settings.models_dir / UPGRADES).glob("*"):
-        waiting = Waiting(folder)
-        if folder.is_dir() and not folder.is_symlink() and waiting.is_empty() and not waiting.intent.exists():
-            with waiting.locked(settings, timeout_s=0) as is_ours:
-                if is_ours and waiting.is_empty() and not waiting.intent.exists():
-                    waiting.drop()
+def _finish(settings: Settings, waiting: Waiting, tell: Observer) -> None:
+    with waiting.locked(settings):
+        if not waiting.intent.exists():
+            return  # it was not interrupted: another process was at it
+        what = "install" if waiting.is_of_bundle else "upgrade"
+        try:
+            models = Manifest.load(waiting.intent).models
+            names = ", ".join(model.name for model in models)
+            tell(events.Warned(f"an {what} of {names} was interrupted, and is finished now"))
+            switch(settings, models, waiting, tell)
+        except ConfigError as error:
+            tell(events.Warned(f"an interrupted {what} cannot be finished and is dropped: {error}"))
+            waiting.drop()
 
 
 def switch(

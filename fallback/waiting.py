@@ -104,6 +104,17 @@ class Waiting:
             shutil.rmtree(self.folder)
         return True
 
+    def drop_if_over(self, settings: Settings) -> None:
+        """Delete the folder if nothing waits in it any more and nobody is about to fill it: who was at it was killed."""
+        if self._is_over():
+            with self.locked(settings, timeout_s=0) as is_ours:
+                if is_ours and self._is_over():
+                    self.drop()
+
+    def _is_over(self) -> bool:
+        is_ours = self.folder.is_dir() and not self.folder.is_symlink()
+        return is_ours and not self.intent.exists() and self.is_empty()
+
     def drop(self) -> None:
         """Delete the folder, and that of all of them if it was the last."""
         # The intent goes last: as long as it is there, whoever comes after a kill finishes this, too.

@@ -288,6 +288,19 @@ def test_a_process_killed_half_way_is_finished_by_the_next_one_without_a_request
     assert promised(settings).items() <= here(settings).items()
 
 
+def test_a_folder_in_which_nothing_waits_any_more_goes(settings: Settings) -> None:
+    """Its process was killed at the very end; one that holds a file, or that somebody is at, stays."""
+    empty, full, held = (Waiting(settings.models_dir / UPGRADES / f"{name}-0") for name in "abc")
+    for each in (empty, full, held):
+        (each.files / "org").mkdir(parents=True)
+    (full.files / "org" / "a.bin").write_bytes(b"waits")
+    with held.locked(settings):
+        finish_upgrades(settings)
+    assert [each.folder.exists() for each in (empty, full, held)] == [False, True, True]
+    finish_upgrades(settings)
+    assert not held.folder.exists()
+
+
 def test_a_run_of_a_server_that_had_begun_before_finishes_it_first(
     world: World, settings: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
