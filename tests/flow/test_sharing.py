@@ -240,7 +240,7 @@ def test_what_is_here_of_a_file_on_its_way_is_given(
     world: World, settings: Settings, tmp_path: Path, all_right: Callable[[], bool]
 ) -> None:
     """Two machines at once: the second takes from the first the chunks it has, and the rest from elsewhere."""
-    sha256, two = digest(world), 2 << 20
+    sha256, one, two = digest(world), 1 << 20, 2 << 20
     rule = world.add("gateway1", fault({"name": "stall", "offset": two + 5000}), path="*model.onnx")
     slow = {
         "FALLBACK_GATEWAYS": world.gateways[0],
@@ -249,11 +249,13 @@ def test_what_is_here_of_a_file_on_its_way_is_given(
     }
     with Server(world, tmp_path / "giver", environment={**SHARES, **slow}) as giver:
         giver.sync()
-        until(lambda: ask(giver, f"files/sha256/{sha256}", Range=f"bytes={two - 1}-").status_code == 206)
+        # What the giver waits for with its next piece, a MiB at most, is not on its disk.
+        until(lambda: ask(giver, f"files/sha256/{sha256}", Range=f"bytes={one - 1}-").status_code == 206)
         part = ask(giver, f"files/sha256/{sha256}", Range="bytes=0-")
-        assert (part.status_code, part.headers["content-range"]) == (206, f"bytes 0-{two - 1}/3000000")
+        assert part.status_code == 206
+        assert len(part.content) in {one, two}
+        assert part.headers["content-range"] == f"bytes 0-{len(part.content) - 1}/3000000"
         assert part.headers["etag"] == f'"{sha256}"'
-        assert len(part.content) == two
         assert ask(giver, f"files/sha256/{sha256}", Range=f"bytes={two}-").status_code == 404
         assert ask(giver, f"files/sha256/{sha256}").status_code == 404, "all of it was asked for"
         assert ask(giver, f"files/sha256/{sha256}", "HEAD").status_code == 404
@@ -264,4 +266,6 @@ def test_what_is_here_of_a_file_on_its_way_is_given(
         assert sync(manifest, settings=taker).ok
         asked = [entry for entry in world.journal.entries()[seen:] if entry.path.endswith("model.onnx")]
     assert all_right()
-    assert sum(entry.bytes_sent for entry in asked) == 3_000_000 - two
+    given = 3_000_000 - sum(entry.bytes_sent for entry in asked)
+    assert len(part.content) <= given
+    assert given in {one, two}
