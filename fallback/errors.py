@@ -26,7 +26,7 @@ import errno
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 
@@ -40,10 +40,12 @@ def listed(lines: Iterable[str], count: int) -> str:
     return "".join(f"\n  {line}" for line in lines) + more
 
 
-FREE = "free space on its disk, then run this again: what had come is kept"
+AGAIN = "free space on its disk, then run this again"
+FREE = f"{AGAIN}: what had come is kept"
+QUOTA = "this user's quota is used up"
 ADVICE = {
     errno.ENOSPC: FREE,
-    errno.EDQUOT: f"this user's quota is used up; {FREE}",
+    errno.EDQUOT: f"{QUOTA}; {FREE}",
     errno.EFBIG: "files may not be so large there; raise `ulimit -f`, or choose another models_dir",
     errno.EROFS: "mount it for writing, or choose another models_dir",
     errno.EACCES: "give this user the right to it, or choose another models_dir",
@@ -56,6 +58,9 @@ ADVICE = {
     errno.EXDEV: "it is not one file system; take away what is mounted in it, or choose another models_dir",
 }
 """What whoever runs this machine can do, by what the system says."""
+
+ADVICE_OF_WHOLE = {**ADVICE, errno.ENOSPC: AGAIN, errno.EDQUOT: f"{QUOTA}; {AGAIN}"}
+"""The same of a file that is written whole or not at all: nothing of it is kept."""
 
 
 class FallbackError(Exception):
@@ -146,10 +151,10 @@ class StorageError(FallbackError):
         super().__init__(f"{path}: {what}")
 
     @classmethod
-    def from_os(cls, error: OSError, path: Path) -> StorageError:
+    def from_os(cls, error: OSError, path: Path, advised: Mapping[int, str] = ADVICE) -> StorageError:
         """Say what an `OSError` on `path` means to whoever must free or mend something."""
         what = error.strerror or str(error)
-        advice = ADVICE.get(error.errno or 0)
+        advice = advised.get(error.errno or 0)
         return cls(path, f"{what}: {advice}" if advice else what)
 
 
@@ -168,3 +173,12 @@ def storage(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageError.from_os(error, path) from error
+
+
+@contextlib.contextmanager
+def storage_of_whole(path: Path) -> Iterator[None]:
+    """As `storage`, while `path` is written whole or not at all (`durable.replacing`): no message says that it is kept."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError.from_os(error, path, ADVICE_OF_WHOLE) from error

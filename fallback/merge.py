@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from fallback import durable, locks
 from fallback.engine import load_manifest
-from fallback.errors import storage
+from fallback.errors import storage, storage_of_whole
 from fallback.events import Warned
 from fallback.manifest import Manifest
 from fallback.names import MANIFEST
@@ -53,7 +53,7 @@ def add_to_manifest(
     """
     settings = settings or Settings.load()
     path = settings.models_dir / MANIFEST
-    with storage(path):
+    with storage_of_whole(path):
         durable.Folders(settings.models_dir).make(settings.models_dir)
         real = path.resolve()  # a link to a file kept elsewhere stays a link
         # Without it, a change that somebody else makes meanwhile is seen.
@@ -107,7 +107,7 @@ def _put_back(
     if now not in entered:
         add_to_manifest(Manifest(old, name="of the old version"), settings=settings)
         return
-    with storage(path):
+    with storage_of_whole(path):
         if before is None:
             path.unlink(missing_ok=True)
         else:

@@ -13,8 +13,6 @@ is of somebody they trust gets the manifest from there, and installs with `--man
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import os
 import stat
@@ -26,7 +24,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from fallback import durable, tar
 from fallback.bundles.input import zstd_of
 from fallback.engine import load_manifest
-from fallback.errors import ConfigError, StoppedError, StorageError, storage
+from fallback.errors import ConfigError, StoppedError, StorageError, storage, storage_of_whole
 from fallback.events import Uploading
 from fallback.manifest import Manifest
 from fallback.names import MANIFEST
@@ -35,7 +33,7 @@ from fallback.verify import BUFFER
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from fallback.events import Observer
     from fallback.manifest import File, Model
@@ -49,7 +47,6 @@ class Writable(Protocol):
 
 
 TELL_S = 0.1
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 PACKED = (".zst", ".tzst")
 """Endings of names that ask for zstd."""
 
@@ -116,7 +113,7 @@ def _into_file(writing: _Writing, chosen: Manifest, output: Path) -> None:
     with storage(output):
         if output.exists() and not output.is_file():  # a device would be replaced by a file of its name
             raise StorageError(output, "is there, and is no file that could be replaced")
-    with _kept(output), durable.replacing(output) as stream:
+    with storage_of_whole(output), durable.replacing(output) as stream:
         into = _Output(stream, output)
         if zstd is None:
             writing.write(chosen, into)
@@ -182,17 +179,6 @@ def _refusal(wrong: Sequence[str]) -> ConfigError:
     )
 
 
-@contextlib.contextmanager
-def _kept(path: Path) -> Iterator[None]:
-    """As `storage`, for a file of which nothing is kept when its disk is full."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in FULL:
-            raise StorageError.from_os(error, path) from error
-        raise StorageError(path, f"{error.strerror}: free space on its disk, then run this again") from error
-
-
 class _Output:
     """The file that is written: what the system says of it is not blamed on what is read."""
 
@@ -200,11 +186,11 @@ class _Output:
         self._stream, self._path = stream, path
 
     def write(self, data: bytes | memoryview) -> int:
-        with _kept(self._path):
+        with storage_of_whole(self._path):
             return self._stream.write(data)
 
     def flush(self) -> None:
-        with _kept(self._path):
+        with storage_of_whole(self._path):
             self._stream.flush()
 
 

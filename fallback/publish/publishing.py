@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Literal
 from fallback import durable
 from fallback import folder as folders
 from fallback.engine import load_manifest
-from fallback.errors import ConfigError, PublishError, StorageError, UnavailableError, storage
+from fallback.errors import (
+    ConfigError,
+    PublishError,
+    StorageError,
+    UnavailableError,
+    storage,
+    storage_of_whole,
+)
 from fallback.events import Published, Uploading, Warned
 from fallback.ipfs.cid import Cid
 from fallback.ipfs.unixfs import PROFILES, V1_2025
@@ -112,7 +119,7 @@ def write_car(
     packages = [
         Package.of(model, _files(_proven(model, settings), settings), V1_2025) for model in chosen.models
     ]
-    with storage(output), durable.replacing(output) as stream:
+    with storage_of_whole(output), durable.replacing(output) as stream:
         for piece in car_of(packages):
             stream.write(piece)
     made = tuple(_publication(package.model, package.root, V1_2025.name, settings) for package in packages)

@@ -122,3 +122,19 @@ def test_a_disk_without_a_byte_left(stage: Stage) -> None:
     assert not stage.world.journal.entries()
     assert not [path for path in folder.files(stage.models_dir) if path.name != "other"]
     nobody_is_blamed(stage)
+
+
+@pytest.mark.fault(89, 90)
+@pytest.mark.parametrize(
+    "command", [("publish", "--to", "car"), ("bundle", "create")], ids=["publish", "bundle"]
+)
+def test_a_disk_too_small_for_what_is_made(stage: Stage, command: tuple[str, ...]) -> None:
+    """Nothing of it is kept, nothing of it is there, and so it is said."""
+    for name, data in stage.contents.items():
+        stage.put(name, data)
+    small = stage.folder / "small"
+    small.mkdir()
+    script = f'mount -t tmpfs -o size={MIB} tmpfs {small}; "$@"; code=$?; ls -A {small}; exit $code'
+    done = stage.run(*command, "-o", str(small / "made"), through=("unshare", "-m", "sh", "-c", script, "sh"))
+    assert (done.code, FREE in done.err, "kept" in done.err) == (3, True, False), done.err
+    assert done.out == ""

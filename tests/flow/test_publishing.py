@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
 import json
+import os
 import sqlite3
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 import requests
@@ -31,7 +34,9 @@ from fallback import (
     Settings,
     SettingsError,
     StoppedError,
+    StorageError,
     UnavailableError,
+    durable,
     load_manifest,
     publish_models,
     sync,
@@ -350,6 +355,46 @@ def test_a_car_that_cannot_be_written_leaves_nothing(settings: Settings, tmp_pat
     with pytest.raises(ConfigError):
         write_car([], tmp_path / "x.car", settings=settings)
     assert not (tmp_path / "x.car").exists()
+
+
+FULL_DISK = r"No space left on device: free space on its disk, then run this again$"
+
+
+@pytest.mark.parametrize("place", ["write", "end"])
+def test_a_car_on_a_full_disk_is_not_said_to_be_kept(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """A car is written anew each time; what of it was written is gone."""
+    replacing = durable.replacing
+
+    @contextlib.contextmanager
+    def full(path: Path) -> Iterator[BinaryIO]:
+        with replacing(path) as stream:
+            if place == "write":
+                monkeypatch.setattr(stream, "write", _no_space, raising=False)
+            yield stream
+            _no_space()
+
+    monkeypatch.setattr(durable, "replacing", full)
+    with pytest.raises(StorageError, match=FULL_DISK):
+        write_car([], tmp_path / "x.car", settings=settings)
+    assert not [path for path in tmp_path.iterdir() if path.name != "models"]
+
+
+def test_a_record_on_a_full_disk_is_not_said_to_be_kept(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is pinned, and nothing of that is written down: it is to be published again."""
+    before = (settings.models_dir / ".manifests.json").read_bytes()
+    monkeypatch.setattr(durable, "write_text", _no_space)
+    with pytest.raises(StorageError, match=FULL_DISK):
+        publish_models(["tiny"], to="kubo", settings=settings)
+    assert (settings.models_dir / ".manifests.json").read_bytes() == before
+    assert recorded(settings) == {}
+
+
+def _no_space(*_: Any) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_the_key_is_in_no_file(world: World, settings: Settings) -> None:
