@@ -21,6 +21,13 @@ def first_file_not_asked(run: Run) -> Iterable[str]:
         yield f"{name} was asked for"
 
 
+def others_right(run: Run) -> Iterable[str]:
+    """Every file is right but the job's first, which nobody has."""
+    wanted = [file["path"] for file in run.job["files"][1:]]
+    if run.right != wanted:
+        yield f"right are {', '.join(run.right) or 'none'}; expected {', '.join(wanted)}"
+
+
 def asked_in_order(run: Run) -> Iterable[str]:
     """The first requests to each source come in the order of the first file's URLs."""
     first: dict[str, float] = {}
@@ -108,6 +115,7 @@ def _sources(run: Run) -> list[str]:
 
 ALL: dict[str, Callable[[Run], Iterable[str]]] = {
     "first-file-not-asked": first_file_not_asked,
+    "others-right": others_right,
     "asked-in-order": asked_in_order,
     "second-after-patience": second_after_patience,
     "a-second-between": a_second_between,
