@@ -62,6 +62,10 @@ class InBundle:
         stream = Stream(lambda start: self._index.open(sha256, start))
         return Request(f"{self.path.as_uri()}#{quote(wanted.model.target(wanted.file))}", stream=stream)
 
+    def problem(self) -> str | None:
+        """Why nothing can be had from it, whatever file is wanted; None if it can be, or that is not sure."""
+        return self._index.problem()
+
     def denied(self, head: Head) -> Outcome:
         """Nobody is asked for leave."""
         return NotHere(f"not there ({head.status})")
@@ -75,6 +79,21 @@ class _Index:
         self._lock = threading.Lock()
         self._mark: tuple[int, ...] | None = None
         self._places: dict[str, tar.Member] = {}
+
+    def problem(self) -> str | None:
+        """Why it is no bundle that files can be had from; None where the disk fails, which says nothing of it."""
+        try:
+            with self._opened() as stream:
+                self._looked(stream)
+        except Failed as failed:
+            return failed.outcome.reason
+        except (FileNotFoundError, NotADirectoryError) as error:
+            return f"it is not there ({error.strerror})"
+        except PermissionError as error:
+            return f"it may not be read ({error.strerror})"
+        except OSError:
+            return None
+        return None
 
     def may_have(self, sha256: str) -> bool:
         """Whether it holds the file; also if that cannot be known, so that it is told why."""

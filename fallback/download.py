@@ -34,7 +34,8 @@ def download(wanted: Wanted, run: Run) -> FileResult:
     if (hit := _here(wanted, run, mend=run.settings.offline)) is not None:
         return hit
     if run.settings.offline and not any(source.request(wanted) for source in run.sources):
-        raise UnavailableError(str(wanted), [("network", "offline is set, nothing was requested")])
+        offline = ("network", "offline is set, nothing was requested")
+        raise UnavailableError(str(wanted), [offline, *run.useless])
     patience = run.settings.lock_timeout_s
     waits = functools.partial(_wait_for_lock, wanted, run, patience)
     with run.cache.lock(wanted, timeout_s=patience, waits=waits, over=run.over):
@@ -78,7 +79,15 @@ def _obtain(wanted: Wanted, run: Run) -> FileResult:
     try:
         if not work.is_whole():
             whom = wanted.model.name, wanted.file.path
-            pursue(run, sources, work.attempt, whom=whom, what=str(wanted), sha256=wanted.file.sha256)
+            pursue(
+                run,
+                sources,
+                work.attempt,
+                whom=whom,
+                what=str(wanted),
+                sha256=wanted.file.sha256,
+                useless=run.useless,
+            )
         completed = work.completed()
         run.emit(completed)
         return FileResult(

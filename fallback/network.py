@@ -20,7 +20,7 @@ from fallback.sources import in_order
 from fallback.watchdog import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from fallback.answer import Answer
     from fallback.clock import Clock
@@ -56,9 +56,13 @@ class Network:
         if sources is None:
             is_discovering = settings.discover and not settings.offline
             sources = in_order(settings, _found(over, warn) if is_discovering else ())
-        self.sources = (
-            tuple(each for each in sources if each.layer == "bundle") if settings.offline else sources
-        )
+        if settings.offline:
+            sources = tuple(each for each in sources if each.layer == "bundle")
+        self.useless = dict(_useless(sources))
+        """Why nothing at all can be had from a source, by its name: it is told once, and no file asks it."""
+        for name, why in self.useless.items():
+            warn(f"{name}: {why}")
+        self.sources = tuple(each for each in sources if each.name not in self.useless)
         self.health = {
             name: carried(health, clock.now(), settings.max_wait_s)
             for name, health in state.health.load().items()
@@ -144,6 +148,14 @@ class Network:
         self.askers.shutdown()
         if self._transport is not None:
             self._transport.close()
+
+
+def _useless(sources: Iterable[Source]) -> Iterator[tuple[str, str]]:
+    for bundle in (each for each in sources if each.layer == "bundle"):
+        from fallback.bundled import InBundle  # noqa: PLC0415 - few runs have one
+
+        if isinstance(bundle, InBundle) and (why := bundle.problem()) is not None:
+            yield bundle.name, why
 
 
 def _found(over: Callable[[], bool], warn: Callable[[str], None]) -> tuple[str, ...]:

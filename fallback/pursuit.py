@@ -87,6 +87,7 @@ def pursue(
     whom: tuple[str, str],
     what: str,
     sha256: str | None = None,
+    useless: Iterable[tuple[str, str]] = (),
 ) -> None:
     """Ask `sources`, first in their order, until an attempt has `Delivered`.
 
@@ -97,6 +98,7 @@ def pursue(
         whom: model and path, for events.
         what: for people.
         sha256: of the file, for bans; None if it is no file that could be banned.
+        useless: others, which are not asked, and why; told if nobody can serve it.
 
     Raises:
         UnavailableError: none of them could serve it; each one's reason.
@@ -110,7 +112,7 @@ def pursue(
         run.check()
         step = course.next()
         if isinstance(step, GiveUp):
-            raise UnavailableError(what, step.reasons)
+            raise UnavailableError(what, (*step.reasons, *useless))
         if isinstance(step, Wait):
             seconds = max(0.0, step.until - run.clock.now())
             run.emit(Waiting(*whom, step.source, seconds, step.reason))

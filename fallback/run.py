@@ -64,6 +64,11 @@ class Run:
         return self.network().sources
 
     @property
+    def useless(self) -> tuple[tuple[str, str], ...]:
+        """(source, reason) of those that have nothing for any file."""
+        return tuple(self.network().useless.items())
+
+    @property
     def health(self) -> dict[str, Health]:
         """What is known of each source, as it is now."""
         return self.network().health

@@ -1052,11 +1052,32 @@ class TestAsASource:
     def test_one_that_cannot_be_read_says_why(
         self, asking: Settings, tmp_path: Path, make: Any, said: str
     ) -> None:
-        """As any source does; nothing waits for it, and no run ends by it."""
+        """Once in a run, and of every file that failed; no file asks it, nothing waits for it, and no run ends by it."""
         make(tmp_path / "bad.tar")
-        summary = sync(settings=replace(asking, bundle=tmp_path / "bad.tar"))
-        assert len(summary.failures) == len(FILES)
-        assert said in summary.failures[0].error
+        for settings in (
+            replace(asking, bundle=tmp_path / "bad.tar", offline=each) for each in (False, True)
+        ):
+            told: list[Event] = []
+            summary = sync(settings=settings, observer=told.append)
+            assert len(summary.failures) == len(FILES)
+            assert all(said in failure.error for failure in summary.failures)
+            [warned] = [each.message for each in told if isinstance(each, Warned)]
+            assert (warned.startswith("bad.tar (bundle): "), said in warned) == (True, True)
+            assert not [each for each in told if isinstance(each, AttemptStarted)]
+
+    def test_one_whose_disk_fails_is_asked(self, asking: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It may be well again for the next file: each says what came of it."""
+
+        def failing(*_: Any) -> Any:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        assert asking.bundle is not None
+        monkeypatch.setattr("fallback.tar.Tar", failing)
+        told: list[Event] = []
+        summary = sync(settings=asking, observer=told.append)
+        assert not [each for each in told if isinstance(each, Warned)]
+        assert {each.outcome for each in told if isinstance(each, AttemptEnded)} == {"unavailable"}
+        assert all("Input/output error" in failure.error for failure in summary.failures)
 
     def test_one_that_changes_is_looked_at_again(self, here: Settings, tmp_path: Path) -> None:
         """Also by the source that has looked at it."""
