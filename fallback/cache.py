@@ -3,9 +3,10 @@
 `lookup` answers from the `verified` row where size, mtime_ns, ctime_ns and inode still equal it,
 and hashes otherwise; `commit` is fsync, rename, fsync of the folder, row, in that order, so that
 the final name is absent or right at every instant (P1, P2). What stands in a file's place and is
-not the file is set aside as `.bak`, never deleted. What only a file needs that no row vouches for is
-loaded with the first such file: a warm run has none. Exclusions: nothing here knows where bytes come
-from (a `Partial` brings them), and every `OSError` leaves as `StorageError`.
+not the file is set aside as `.bak`, never deleted, and its row goes before it does. What only a file
+needs that no row vouches for is loaded with the first such file: a warm run has none. Exclusions:
+nothing here knows where bytes come from (a `Partial` brings them), and every `OSError` leaves as
+`StorageError`.
 """
 
 from __future__ import annotations
@@ -148,11 +149,12 @@ class Cache(Places):
                 return None
             if kept.exists() or kept.is_symlink():
                 kept = target.with_name(f"{target.name}.{time.time_ns():x}{BAK}")
+            # First: who is killed in between leaves a wrong file that is hashed, and not a row of none.
+            self._verified.drop(self.key(wanted))
             try:
                 target.rename(kept)
             except FileNotFoundError:  # somebody was quicker, or deleted it
                 return None
-        self._verified.drop(self.key(wanted))
         return kept
 
     def salvage(self, wanted: Wanted, kept: Path) -> None:

@@ -69,7 +69,7 @@ class Network:
         }
         self._settings, self._state, self._clock, self._stop = settings, state, clock, stop
         self._transport: Transport | None = None
-        self._lock, self._counting = threading.Lock(), threading.Lock()
+        self._lock, self._counting, self._noting = threading.Lock(), threading.Lock(), threading.Lock()
         self.received = 0
         """Bytes of files that have come so far, whoever they are for."""
         self.in_segments = threading.Lock()
@@ -134,7 +134,8 @@ class Network:
         """Fold what came of an attempt into the health that all workers see and the next run reads."""
         jitter = random.random()  # noqa: S311 - spreads clients, keeps no secret
         pause = Pause(self._settings.backoff_s, self._settings.max_wait_s, self.attempts_of(source), jitter)
-        with self._lock:
+        # A lock of its own: the database may keep us waiting, and a connection is not to wait for that.
+        with self._noting:
             before = self.health.get(source.name, Health())
             after = before.after(outcome, began=began, now=self._clock.now(), sha256=sha256, pause=pause)
             self.health[source.name] = after

@@ -1,9 +1,10 @@
 """One SQLite file: opened when first needed, migrated, healed. A failing one is said, never raised.
 
 What is kept here saves time and tells what happened; no file is right or wrong because of it. So
-whatever goes wrong, the answer is `[]` and one warning (P11). Exclusions: no table's meaning (a
-module each), what may wait (`later`), no second chance for a disk that corrupts the file twice in
-one run. WAL wants a local disk; on another the database warns and stays out.
+whatever goes wrong, the answer is `[]` and one warning (P11). What another process's write keeps out
+is written after it, in order; only what is too much, or still waits at the end, is lost. Exclusions:
+no table's meaning (a module each), what may wait (`later`), no second chance for a disk that corrupts
+the file twice in one run. WAL wants a local disk; on another the database warns and stays out.
 """
 
 from __future__ import annotations
@@ -48,17 +49,34 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._inode: tuple[int, int] | None = None
         self._off = self._failed = self._healed = False
+        self._held = False
+        """Whether another process's write was waited for in vain, and nothing was written since."""
         self._unsaid: list[str] = []
-        self._later = Later(self._write_waiting)
+        self._later = Later(self.flush)
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """The statement's rows, after whatever waits; none when the database fails or is closed. Each call commits."""
-        return self._write_waiting((sql, params))
+        """The statement's rows, after whatever waits; none when the database fails or is closed. Each call commits.
+
+        While another process does not let go of the file, a question is answered by what is in it, and a
+        write waits behind the others.
+        """
+        with self._saying():
+            if not self._held:  # else the thread asks again, and not each that comes
+                self._attempt(self._later.taken())
+            if self._held and not _asks(sql):
+                self._let_wait([*self._later.taken(), (sql, params)])
+                return []
+            return self._attempt([(sql, params)])
 
     def later(self, sql: str, params: Sequence[Any]) -> None:
         """Run it within a moment, in order, in one transaction with others: for what need not be on disk yet."""
         if not self._off:
             self._later.add((sql, params))
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self._saying():
+            self._attempt(self._later.taken())
 
     def close(self) -> None:
         """Let go of the file, for good, once what waits is written: a statement that comes later does nothing."""
@@ -67,26 +85,21 @@ class Database:
             self._off = True
             self._disconnect()
 
-    def _write_waiting(self, *last: Statement) -> list[tuple[Any, ...]]:
-        rows: list[tuple[Any, ...]] = []
+    @contextlib.contextmanager
+    def _saying(self) -> Iterator[None]:
+        """The lock; what went wrong under it is said after it."""
         with self._lock:
-            # Two transactions: what waited is not to be lost for what now fails.
-            for group in (self._later.taken(), last):
-                rows = self._attempt(group) if group and not self._off else []
+            yield
             unsaid, self._unsaid = self._unsaid, []
         for message in unsaid:
             self._warn(message)
-        return rows
 
     def _attempt(self, group: Sequence[Statement]) -> list[tuple[Any, ...]]:
+        """Run all or none of it, and its rows if it is one; what fails is lost and said, or waits again."""
+        if self._off or not group:
+            return []
         try:
-            try:
-                return self._run(group)
-            except sqlite3.DatabaseError as error:
-                if self._healed or not _is_corrupt(error):
-                    raise
-                self._heal(error)
-                return self._run(group)
+            return self._run_healing(group)
         except FAILURES as error:
             if (
                 len(group) > 1
@@ -94,11 +107,29 @@ class Database:
                 and not _is_corrupt(error)
                 and not _is_busy(error)
             ):
-                for each in group:  # one of them is at fault, and the others are not to suffer for it
-                    self._attempt([each])
+                self._attempt_each(group)
             else:
-                self._note_failure(error)
+                self._note_failure(error, group)
             return []
+
+    def _attempt_each(self, group: Sequence[Statement]) -> None:
+        """One of them is at fault, and the others are not to suffer for it."""
+        for place, each in enumerate(group):
+            try:
+                self._run_healing([each])
+            except FAILURES as error:
+                self._note_failure(error, group[place:])
+                if self._off or _is_busy(error):
+                    return
+
+    def _run_healing(self, group: Sequence[Statement]) -> list[tuple[Any, ...]]:
+        try:
+            return self._run(group)
+        except sqlite3.DatabaseError as error:
+            if self._healed or not _is_corrupt(error):
+                raise
+            self._heal(error)
+            return self._run(group)
 
     def _run(self, group: Sequence[Statement]) -> list[tuple[Any, ...]]:
         """All of the group, or none; the rows of one that is alone."""
@@ -110,10 +141,13 @@ class Database:
             self._connect()
         assert self._connection is not None
         if len(group) == 1:
-            return self._connection.execute(*group[0]).fetchall()
+            rows = self._connection.execute(*group[0]).fetchall()
+            self._held = self._held and _asks(group[0][0])
+            return rows
         with _transaction(self._connection) as connection:
             for sql, params in group:
                 connection.execute(sql, params)
+        self._held = False
         return []
 
     def _connect(self) -> None:
@@ -148,18 +182,31 @@ class Database:
             "verified files, the health of sources) begins anew"
         )
 
-    def _note_failure(self, error: Exception) -> None:
+    def _note_failure(self, error: Exception, group: Sequence[Statement]) -> None:
+        """Of the first of `group`; what another process keeps from being written waits again, with the rest."""
         corrupt = isinstance(error, sqlite3.Error) and _is_corrupt(error)
         # One that cannot be opened, or was corrupted again, would only fail again, and slowly.
         self._off = corrupt or self._connection is None
+        self._held = not self._off and _is_busy(error)
         if corrupt:
             self._disconnect()
-        elif self._connection is not None and _is_busy(error):
+        if self._connection is not None and self._held:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute(f"PRAGMA busy_timeout={BUSY_AGAIN_MS}")
+        if self._held and not _asks(group[0][0]):
+            self._let_wait(group)
+        else:
+            self._say_once(str(error))
+
+    def _let_wait(self, group: Sequence[Statement]) -> None:
+        """Until the other process is done, before what comes meanwhile."""
+        if not self._later.put_back(group):
+            self._say_once("another process does not let go of it")
+
+    def _say_once(self, why: str) -> None:
         if not self._failed:
             self._failed = True
-            self._unsaid.append(f"{self.path} cannot be used ({error}); going on without it")
+            self._unsaid.append(f"{self.path} cannot be used ({why}); going on without it")
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
@@ -220,6 +267,11 @@ def _is_corrupt(error: Exception) -> bool:
 
 def _is_busy(error: Exception) -> bool:
     return _code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def _asks(sql: str) -> bool:
+    """Whether it writes nothing, and so no other process's write is in its way."""
+    return sql.startswith(("SELECT", "PRAGMA"))
 
 
 def _inode(path: Path) -> tuple[int, int] | None:

@@ -49,6 +49,18 @@ class Later:
         self._some.clear()
         return [self._waiting.popleft() for _ in range(len(self._waiting))]
 
+    def put_back(self, statements: Sequence[Statement]) -> bool:
+        """Let what was taken wait again, before what came meanwhile; False if that is too much, or all is over.
+
+        Too much is lost as a whole: who adds to `MOST` is not to try in vain with each that he adds.
+        """
+        if self._over.is_set() or len(statements) + len(self._waiting) > MOST:
+            return False
+        self._waiting.extendleft(reversed(statements))
+        self._some.set()
+        self._start()
+        return True
+
     def close(self) -> None:
         """Write what waits, and no more by itself."""
         self._over.set()

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 COLUMNS = "size, mtime_ns, ctime_ns, inode, sha256, verified_at, layer, source"
 
 
+HASTE_BYTES = 4 << 20
+"""The row of a larger file does not wait for others: hashing it once more takes longer than a transaction does.
+
+Another process may stand at the file's lock, and look for the row as soon as that is let go.
+"""
+
+
 class Row(NamedTuple):
     """A file as it was when its bytes were proven; `verified_at` in seconds since the epoch."""
 
@@ -65,16 +72,21 @@ class Verified:
         return [(path, row) for path, *values in rows if (row := _row(values)) is not None]
 
     def put(self, path: str, row: Row) -> None:
-        """Remember `row` for `path`, instead of what was: within a moment, for its bytes are on disk before it."""
+        """Remember `row` for `path`, instead of what was; of a file up to `HASTE_BYTES` within a moment.
+
+        Its bytes are on disk before it.
+        """
         values = list(row)
         values[3] = str(row.inode)
         self._db.later(
             f"INSERT OR REPLACE INTO verified (path, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - a constant
             (path, *values),
         )
+        if row.size > HASTE_BYTES:
+            self._db.flush()
 
     def drop(self, path: str) -> None:
-        """Forget `path`: before its bytes go, for a row never outlives them."""
+        """Forget `path`: before its bytes go, for a row is not to outlive them."""
         self._db.execute("DELETE FROM verified WHERE path = ?", (path,))
 
     def all(self) -> dict[str, Row]:

@@ -21,7 +21,7 @@ from fallback.errors import DigestError, StoppedError, StorageError
 from fallback.ledger import Response
 from fallback.manifest import File, Model
 from fallback.names import BAK
-from fallback.state import State
+from fallback.state import State, later
 from fallback.verify import Proof
 from fallback.wanted import Wanted
 
@@ -254,6 +254,17 @@ class TestCommit:
         cache.commit(WANTED, ready)
         assert order == ["fsync file False", "fsync folder True", "row True"]
 
+    def test_who_waited_for_the_lock_finds_the_row_of_a_large_file(
+        self, cache: Cache, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """And does not hash it once more."""
+        monkeypatch.setattr(later, "GROUP_S", 3600.0)
+        monkeypatch.setattr("fallback.state.verified.HASTE_BYTES", len(DATA) - 1)
+        with State(tmp_path / "state", pytest.fail) as state:
+            theirs = Cache(root, tmp_path / "state", state.verified, state.chunks)
+            cache.commit(WANTED, partial(cache))
+            assert theirs.known(WANTED)
+
     def test_a_disk_that_fails_at_fsync_gives_no_name(
         self, cache: Cache, target: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -354,6 +365,27 @@ def test_setting_aside_keeps_every_one(cache: Cache, target: Path) -> None:
     assert second.name.startswith("a.bin.")
     assert second.suffix == BAK
     assert sorted(path.read_bytes() for path in target.parent.iterdir()) == [b"one", b"two"]
+
+
+def test_a_row_goes_before_its_bytes_do(
+    cache: Cache, target: Path, monkeypatch: pytest.MonkeyPatch, state: State
+) -> None:
+    """A kill in between costs hashing what is wrong once more."""
+    put(target)
+    assert is_right(cache)
+    put(target, DATA[:-1])
+    found = cache.lookup(WANTED)
+    assert found is not None
+    assert state.verified.get("m/onnx/a.bin") is not None
+
+    def killed(_self: Path, _target: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "rename", killed)
+    with pytest.raises(KeyboardInterrupt):
+        cache.set_aside(WANTED, found)
+    assert state.verified.get("m/onnx/a.bin") is None
+    assert "99 bytes" in is_wrong(cache)
 
 
 def test_what_is_gone_before_it_is_opened_is_not_there(

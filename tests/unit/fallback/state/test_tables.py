@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fallback.health import Health
-from fallback.state import State
+from fallback.state import State, later
 from fallback.state import attempts as attempts_module
 from fallback.state.attempts import Record
-from fallback.state.verified import Row
+from fallback.state.verified import HASTE_BYTES, Row
 
 
 @pytest.fixture
@@ -49,6 +49,18 @@ class TestVerified:
         state.verified.drop("tts/a")
         assert state.verified.get("tts/a") is None
         assert set(state.verified.all()) == {"tts/b"}
+
+    def test_a_large_file_s_row_is_there_for_others_at_once(
+        self, state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whoever waited for the file's lock would hash it again; small ones are written together."""
+        monkeypatch.setattr(later, "GROUP_S", 3600.0)
+        row = row_of(tmp_path.stat())
+        with State(state.db.path.parent, pytest.fail) as theirs:
+            state.verified.put("small", row._replace(size=HASTE_BYTES))
+            assert theirs.verified.get("small") is None
+            state.verified.put("large", row._replace(size=HASTE_BYTES + 1))
+            assert set(theirs.verified.all()) == {"small", "large"}
 
     @pytest.mark.parametrize("inode", [0, 2**63, 2**64 - 1])
     def test_an_inode_of_64_bits_is_kept(self, state: State, tmp_path: Path, inode: int) -> None:
