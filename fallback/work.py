@@ -107,6 +107,8 @@ class Work:
         """A source is about to be asked; for segments from `start` on, or for what is due."""
         part = self.holding.part(source, from_zero=step.from_zero) if start is None else (start, None)
         request = self._request(source, part, as_blocks=step.as_blocks)
+        if request.stream is None:
+            self.run.transport()  # its library is loaded before the source's time begins
         leg = Leg(source, step, request, self.run.clock.now(), alone)
         self.attempts += 1
         self.asked.append(leg)

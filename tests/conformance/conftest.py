@@ -47,6 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Marks, and a place for results."""
     config.addinivalue_line("markers", "smoke: a small part of the conformance suite, in every run")
     config.addinivalue_line("markers", "timeout(seconds): of pytest-timeout, where that is installed")
+    _expected(config)
     # Begun in the background, a shell has us ignore Ctrl-C, and a client would inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -65,12 +66,18 @@ def is_asked_for(config: pytest.Config) -> bool:
     return any(path == HERE or HERE in path.parents for path in named)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Smoke alone, unless the suite was asked for; expected failures are strict."""
+def _expected(config: pytest.Config) -> dict[str, str]:
+    """The client's expected failures; asked for at the start, too, where a UsageError is told in one line."""
     expected = expected_failures(command_of(config))
     unknown = sorted(set(expected) - set(all_cases()))
     if unknown:
         raise pytest.UsageError(f"the client's xfails name cases that do not exist: {', '.join(unknown)}")
+    return expected
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Smoke alone, unless the suite was asked for; expected failures are strict."""
+    expected = _expected(config)
     ours = {item: case for item in items if isinstance(case := _case_of(item), Case)}
     for item, case in ours.items():
         if case.id in expected:

@@ -12,6 +12,7 @@ import pytest
 from fakes.faults import Corrupt, Hang, HeaderStall, Stall
 from fallback import StoppedError, sync
 from fallback.events import AttemptEnded, AttemptStarted, FileCompleted
+from fallback.network import Network
 from tests.flow.told import ONNX, only
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from fakes.world import World
     from fallback import Manifest, Settings
     from fallback.events import Event
+    from fallback.transport import Transport
 
 PATIENCE_S = 0.4
 
@@ -85,6 +87,25 @@ def test_a_silent_gateway_delays_the_first_file_once(
     assert ended(told, "config.json") == [(second, "delivered")]
     assert len(world.journal.select(server="gateway1")) == 1
     assert most_at_a_time(told) == 2
+
+
+def test_what_loading_takes_is_nobodys_silence(
+    world: World, patient: Settings, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The HTTP library is loaded with the first request; on a slow disk that takes longer than a source has."""
+    loaded = threading.Event()
+    quick: Callable[[Network], Transport] = vars(Network)["transport"].fget
+
+    def slow(network: Network) -> Transport:
+        if not loaded.is_set():
+            time.sleep(1.2)
+            loaded.set()
+        return quick(network)
+
+    monkeypatch.setattr(Network, "transport", property(slow))
+    told: list[Event] = []
+    assert sync(manifest, settings=replace(patient, patience_s=1.0), observer=told.append).ok
+    assert {each.source for each in told if isinstance(each, AttemptStarted)} == {host(world.gateways[0])}
 
 
 def test_three_are_silent_and_the_fourth_has_it(
