@@ -127,11 +127,22 @@ def _announced(settings: Settings, listening: socket.socket) -> Iterator[None]:
     with contextlib.ExitStack() as entered:
         if settings.share and settings.discover:
             try:
-                entered.enter_context(announcing(host, port, settings.base_url, report.warn))
+                told = announcing(host, port, settings.base_url, report.warn, is_dual=_is_dual(listening))
+                entered.enter_context(told)
             except ModuleNotFoundError as error:
                 what = f"{error.name} is not installed: pip install 'fallback[lan]'"
                 raise SettingsError(f"discover: {what}") from None
         yield
+
+
+def _is_dual(listening: socket.socket) -> bool:
+    """Whether it takes connections over IPv6 and IPv4."""
+    if (
+        listening.family != socket.AF_INET6
+        or not ipaddress.ip_address(listening.getsockname()[0]).is_unspecified
+    ):
+        return False
+    return not listening.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
 
 
 def _files(settings: Settings, gave: Callable[[int], None]) -> Files | None:

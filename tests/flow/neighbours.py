@@ -27,12 +27,21 @@ if TYPE_CHECKING:
 ADDRESS = "10.9.0.1"
 """The network's, on loopback: what is announced at 127.0.0.1 is nobody's but this machine's."""
 
+ADDRESS_6 = "fd09::1"
+"""The same over IPv6, of a bridge without ports: loopback delivers no multicast of IPv6."""
+
 LINK = f"ip link set lo up multicast on && ip addr add {ADDRESS}/32 dev lo && ip route add 224.0.0.0/4 dev lo"
+
+
+LINK_6 = (
+    "ip link set lo up && ip link add shared type bridge && ip link set shared up"
+    f" && ip -6 addr add {ADDRESS_6}/64 dev shared nodad"
+)
 
 
 def alone(act: str, folder: Path) -> list[str]:
     """The command that runs an act in a network of its own."""
-    inside = f"{LINK} && exec {sys.executable} -m tests.flow.neighbours {act} {folder}"
+    inside = f"{LINK_6 if act == 'meet6' else LINK} && exec {sys.executable} -m tests.flow.neighbours {act} {folder}"
     return ["unshare", "-n", "sh", "-c", inside]
 
 
@@ -56,11 +65,11 @@ class Machine:
         )
 
     @contextlib.contextmanager
-    def serving(self) -> Iterator[None]:
-        server = self.start("serve", "--share", "--discover", "--host", ADDRESS, "--port", "0")
+    def serving(self, host: str, origin: str) -> Iterator[None]:
+        server = self.start("serve", "--share", "--discover", "--host", host, "--port", "0")
         try:
             assert server.stdout is not None
-            assert server.stdout.readline().startswith(f"http://{ADDRESS}:")
+            assert server.stdout.readline().startswith(origin)
             yield
         finally:
             server.send_signal(signal.SIGTERM)
@@ -91,16 +100,23 @@ class Machine:
         }
 
 
-def meet(world: World, folder: Path) -> dict[str, Any]:
+def meet(
+    world: World, folder: Path, host: str = ADDRESS, origin: str = f"http://{ADDRESS}:"
+) -> dict[str, Any]:
     """One machine has all files and shares them; another finds it, as one that came too early did not."""
     giver, taker = Machine(world, folder / "giver"), Machine(world, folder / "taker")
     assert giver.start("sync", "--quiet").wait(60) == 0
     early = Machine(world, folder / "early").synced()
     asked = len(world.journal.entries())
-    with giver.serving():
+    with giver.serving(host, origin):
         came = taker.synced()
         again = taker.synced()
     return {**came, "early": early, "again": again, "requests": len(world.journal.entries()) - asked}
+
+
+def meet6(world: World, folder: Path) -> dict[str, Any]:
+    """The same where all addresses that others can reach are of IPv6."""
+    return meet(world, folder, "::", "http://[::]:")
 
 
 def lies(_world: World, _folder: Path) -> dict[str, Any]:
@@ -147,7 +163,7 @@ def _found_among(told: dict[str, tuple[str, int, dict[str, str]]]) -> tuple[str,
         announcer.close()
 
 
-ACTS: dict[str, Callable[[World, Path], dict[str, Any]]] = {"meet": meet, "lies": lies}
+ACTS: dict[str, Callable[[World, Path], dict[str, Any]]] = {"meet": meet, "meet6": meet6, "lies": lies}
 
 
 def main(act: str, folder: str) -> None:

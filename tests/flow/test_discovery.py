@@ -27,9 +27,10 @@ def played(act: str, folder: Path) -> dict[str, Any]:
     return came
 
 
-def test_one_machine_finds_the_other_and_needs_nobody_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize("act", ["meet", "meet6"], ids=["IPv4", "IPv6"])
+def test_one_machine_finds_the_other_and_needs_nobody_else(tmp_path: Path, act: str) -> None:
     """Where nobody shares yet, the others are asked; and once all files are here, nobody is looked for."""
-    came = played("meet", tmp_path)
+    came = played(act, tmp_path)
     print(f"\nmDNS: {came['first_byte_s']:.2f} s from the start of the process to its first byte")
     assert (came["exit"], came["layers"], came["warned"], came["said"]) == (0, ["peer", "peer"], [], "")
     assert came["requests"] == 0, "no gateway was asked"

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import sys
 from dataclasses import replace
+from ipaddress import IPv6Network
 from typing import TYPE_CHECKING
 
 import pytest
+import zeroconf
+from zeroconf import IPVersion
 
 from fallback.errors import SettingsError
 from fallback.network import _found
 from fallback.server.serving import _announced
 from fallback.settings import Settings
+from fallback.share import announcing as announcer
 from fallback.share import finding
 from fallback.share.announcing import announcing
 from fallback.share.finding import url_of
@@ -36,6 +41,38 @@ def test_an_address_of_this_network_is_followed() -> None:
 )
 def test_no_other_is(address: str) -> None:
     assert url_of([address], 8484, TOLD) is None
+
+
+OWN = [IPv6Network("2001:db8:9::/64"), IPv6Network("fd09::/64")]
+
+
+def test_an_address_of_ipv6_is_followed_where_it_is_of_this_network() -> None:
+    assert url_of(["fd77::5"], 8484, TOLD) == "http://[fd77::5]:8484/gm"
+    assert url_of(["2001:db8:9::5"], 8484, TOLD, OWN) == "http://[2001:db8:9::5]:8484/gm"
+    assert url_of(["fe80::5", "fd09::5", "10.0.0.5"], 80, TOLD, OWN) == "http://[fd09::5]:80/gm"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "2606:4700::1111",
+        "2001:db8:8::5",
+        "::1",
+        "::",
+        "fe80::1",
+        "fe80::1%eth0",
+        "fd09::1%eth0",
+        "ff02::fb",
+        "fec0::1",
+        "::ffff:127.0.0.1",
+        "::ffff:10.0.0.5",
+        "::10.0.0.5",
+        "64:ff9b::10.0.0.5",
+    ],
+)
+def test_no_other_of_ipv6_is(address: str) -> None:
+    """None outside, of this machine, with a scope, or that is another address in disguise."""
+    assert url_of([address], 8484, TOLD, OWN) is None
 
 
 @pytest.mark.parametrize("port", [None, 0, -1, 65536])
@@ -98,7 +135,46 @@ def test_without_a_network_a_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_an_address_that_is_not_announced_is_said() -> None:
+    """It would be an address of its own interface to whoever hears it."""
     warned: list[str] = []
-    with announcing("fd00::1", 8484, "/gm", warned.append):
+    with announcing("fe80::1%lo", 8484, "/gm", warned.append):
         pass
-    assert warned == ["mDNS: fd00::1 is not announced, only IPv4 addresses are"]
+    assert warned == ["mDNS: fe80::1%lo is not announced: it has no address that means the same to others"]
+
+
+@pytest.mark.parametrize(
+    ("host", "is_dual", "told"),
+    [
+        ("0.0.0.0", False, ["10.0.0.5"]),
+        ("::", False, ["fd09::5", "2001:db8:9::5"]),
+        ("::", True, ["10.0.0.5", "fd09::5", "2001:db8:9::5"]),
+        ("fd09::5", False, ["fd09::5"]),
+        ("::1", False, ["::1"]),
+    ],
+)
+def test_what_is_told_is_where_the_server_listens(
+    monkeypatch: pytest.MonkeyPatch,
+    host: str,
+    is_dual: bool,  # noqa: FBT001 - a case
+    told: list[str],
+) -> None:
+    """No link-local address of IPv6, and none of loopback unless it listens there alone."""
+    ours = ("127.0.0.1/8", "10.0.0.5/24", "::1/128", "fe80::5/64", "fd09::5/64", "2001:db8:9::5/64")
+    monkeypatch.setattr(announcer, "links", lambda: [ipaddress.ip_interface(each) for each in ours])
+    assert announcer._addresses(host, is_dual=is_dual) == told
+
+
+def test_a_system_that_refuses_ipv6_is_asked_over_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[IPVersion] = []
+
+    def refusing(ip_version: IPVersion) -> str:
+        asked.append(ip_version)
+        if ip_version is IPVersion.All:
+            raise OSError(97, "Address family not supported by protocol")
+        return "asking"
+
+    monkeypatch.setattr(zeroconf, "Zeroconf", refusing)
+    assert finding._asking(also_ipv6=True) == "asking"  # type: ignore[comparison-overlap]
+    assert asked == [IPVersion.All, IPVersion.V4Only]
+    finding._asking(also_ipv6=False)
+    assert asked[2:] == [IPVersion.V4Only]
