@@ -73,7 +73,9 @@ class Chance:
         match outcome:
             case Interrupted(gained=gained) if gained >= REFUND_BYTES:
                 return self._asked(step, outcome)
-            case PartDelivered() | Spliced(mendable=True) | Outrun():
+            case Outrun():
+                return replace(self, asked=self.asked + 1, reason=outcome.reason)
+            case PartDelivered() | Spliced(mendable=True):
                 return self._asked(step, outcome)
             case BlocksOnly() if not step.as_blocks:
                 return replace(self._asked(step, outcome), as_blocks=True)
@@ -86,7 +88,7 @@ class Chance:
         spent = replace(kept, left=self.left - 1)
         match outcome:
             case Interrupted() | Unavailable() | Unreachable(lasting=False) | Throttled(retry_after_s=None):
-                backoff = pause.backoff(spent.asked, cap_s=pause.max_wait_s)
+                backoff = pause.backoff(self.attempts - spent.left, cap_s=pause.max_wait_s)
                 spent = replace(spent, not_before=now + backoff)
             case Throttled(retry_after_s=float() | int() as seconds):
                 spent = replace(spent, not_before=now + pause.asked_for(seconds))

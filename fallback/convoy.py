@@ -8,7 +8,7 @@ what is proven so far. If all that the run receives does not grow by it, one con
 the rest at once, as if nothing had been.
 
 A leg that fails is the plan's to learn of, as in a race, and whoever is asked in its place is the plan's to say; the
-last one's outcome is the attempt's. Nothing is held against a source for what a second connection to it came to.
+last one's outcome is the attempt's. Nothing is held against a source for one of its connections while it has another.
 Who answers a Range with the whole file, or by way of a redirect, which would cost a question more for each segment,
 is no further help. All threads have ended when it is closed.
 
@@ -24,7 +24,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from fallback.errors import StoppedError
-from fallback.member import Member
+from fallback.member import Member, Task
 from fallback.outcome import Failed, Interrupted, Malformed, Outrun, PartDelivered
 from fallback.segments import Segments
 
@@ -93,19 +93,19 @@ class Convoy:
         """Wait for all to end; where nothing went wrong, tell what they came to, but for the last one."""
         with self._changed:
             for member in self._under_way.values():
-                member.is_resting = True
+                member.task = Task.NONE
                 member.leg.is_shut = member.leg.is_shut or kind is not None
             self._changed.notify_all()
         wait(self._under_way)
         if kind is None:
             ended = sorted(self._under_way.items(), key=lambda pair: pair[1].leg.is_shut)
             for future, member in ended[1:]:
-                self._crew.lost(member.leg, _told(member, future.result()))
+                self._crew.lost(member.leg, self._told(member, future.result()))
 
     def _ask_others(self) -> None:
         """As many as are worth it; in the place of one that failed, another."""
         now, received = time.monotonic(), self._run.network().received
-        live = [member for member in self._under_way.values() if not member.is_resting]
+        live = [member for member in self._under_way.values() if member.task is Task.ANY]
         begun = all(member.has_begun for member in live) or now - self._since > self._run.settings.patience_s
         if not self._pace.is_tried and len(live) > 1 and begun:
             self._pace.begin(now, received, self._since)
@@ -113,26 +113,25 @@ class Convoy:
         if worth is not None:
             self._is_settled, self._most = True, min(self._most, worth)
             for member in live[self._most :]:
-                member.is_resting = True
-        while len(live) < self._most and (helper := self._helper(live)) is not None:
-            live.append(self._join(helper))
-        if len(live) == 1:
+                member.task = Task.NONE
+        while len(self._under_way) < self._most and (helper := self._helper()) is not None:
+            self._join(helper)
+        if len(self._under_way) == 1:
             self._most = 1
 
-    def _helper(self, live: list[Member]) -> Member | None:
+    def _helper(self) -> Member | None:
         """The next one to be asked, if there is one."""
-        found = self._crew.helper([member.leg.step for member in live], self._useless)
+        legs = [member.leg for member in self._under_way.values()]
+        found = self._crew.helper([leg.step for leg in legs], self._useless)
         if found is not None:
             return Member(self._crew.entered(*found, self._segments.rest))
-        names = {member.leg.source.name for member in live}
-        if len(names) != 1 or len(live) >= PER_SOURCE or names <= self._useless or self._pace.is_tried:
+        names = {leg.source.name for leg in legs}
+        if len(names) != 1 or len(legs) >= PER_SOURCE or names <= self._useless or self._pace.is_tried:
             return None
-        one = live[0].leg
-        return Member(self._crew.entered(one.source, one.step, self._segments.rest), doubles=True)
+        return Member(self._crew.entered(legs[0].source, legs[0].step, self._segments.rest))
 
-    def _join(self, member: Member, take: Take[Member] | None = None) -> Member:
+    def _join(self, member: Member, take: Take[Member] | None = None) -> None:
         self._under_way[self._run.askers().submit(self._work, member, take)] = member
-        return member
 
     def _wait(self) -> Take[Member] | None:
         """What can be written next; it is waited for a moment. One at a time: the others still count as held."""
@@ -149,21 +148,37 @@ class Convoy:
         for future, member in ended:
             outcome = future.result()
             if len(self._under_way) == 1:
-                if member.is_last and isinstance(outcome, PartDelivered) and not self._segments.held:
+                if (
+                    member.task is Task.REST
+                    and isinstance(outcome, PartDelivered)
+                    and not self._segments.held
+                ):
                     return  # it is asked for the rest
                 raise Failed(_final(member, outcome))
+            outcome = self._told(member, outcome)
             del self._under_way[future]
-            outcome = _told(member, outcome)
             if isinstance(outcome, PartDelivered | Outrun):
                 self._useless.add(member.leg.source.name)
             self._crew.lost(member.leg, outcome)
+
+    def _told(self, member: Member, outcome: Outcome) -> Outcome:
+        """What is told of one that was not the last. `gained`: all that stays of it, also what has not had its turn."""
+        if member.leg.is_shut:
+            return Outrun("another one had the same part first")
+        names = [each.leg.source.name for each in self._under_way.values()]
+        if names.count(member.leg.source.name) > 1 and not isinstance(outcome, PartDelivered):
+            return Outrun(f"one connection of two: {outcome.reason}")
+        if isinstance(outcome, Interrupted):
+            with self._changed:
+                return replace(outcome, gained=member.leg.received + self._segments.waiting(member))
+        return outcome
 
     def _is_reduced(self) -> bool:
         """Whether one leg is left, and has brought all that was taken."""
         if len(self._under_way) > 1:
             return False
         [(future, member)] = self._under_way.items()
-        member.is_last = True
+        member.task = Task.REST
         return future.done() and isinstance(future.result(), PartDelivered) and not self._segments.held
 
     def _alone(self) -> Iterator[tuple[Leg, bytes]]:
@@ -200,10 +215,10 @@ class Convoy:
     def _taken(self, member: Member) -> Take[Member] | None:
         """What it is to fetch now, which may take a while to be known; None: no more."""
         with self._changed:
-            while not (member.is_resting or member.is_sent_on or self._segments.is_all_here):
-                legs = 0 if member.is_last else len(self._under_way)
+            while not (member.task is Task.NONE or self._segments.is_all_here):
+                legs = 0 if member.task is Task.REST else len(self._under_way)
                 take = self._segments.take(member, time.monotonic(), legs)
-                if take is not None or member.is_last:
+                if take is not None or member.task is Task.REST:
                     return take
                 self._changed.wait(LOOK_S)
             return None
@@ -241,12 +256,3 @@ def _final(member: Member, outcome: Outcome) -> Outcome:
     if member.leg.is_shut:  # for one that has failed since
         return Interrupted("it was late with its part", member.leg.received)
     return Malformed(outcome.reason) if isinstance(outcome, Outrun) else outcome
-
-
-def _told(member: Member, outcome: Outcome) -> Outcome:
-    """What is told of one that was not the last."""
-    if member.leg.is_shut:
-        return Outrun("another one had the same part first")
-    if member.doubles and not isinstance(outcome, PartDelivered):
-        return Outrun(f"as a second connection: {outcome.reason}")
-    return replace(outcome, gained=member.leg.received) if isinstance(outcome, Interrupted) else outcome

@@ -123,10 +123,7 @@ class Holding:
         self.contradicted = self.contradicted or self.mending is not None
         wrong = self._wrong()
         if not self._mend(wrong):
-            outcome = self._start_anew(error)
-            if isinstance(outcome, Corrupt) and self.wanted.file.chunks:
-                self.blame(source, 1)  # the first chunk, before there were others
-            return outcome
+            return self._laid(source, self.partial.blamed(), self._start_anew(error))
         senders = Counter(
             sender
             for chunk in wrong
@@ -141,6 +138,19 @@ class Holding:
         if source.name in senders:
             return Corrupt(reason, seen, others, mendable=True)
         return Spliced(reason, others, mendable=True)
+
+    def _laid(self, source: Source, culprit: str | None, outcome: Outcome) -> Outcome:
+        """`outcome` as it is for `source`, which is asked just now: `culprit`, if it is known, may be another."""
+        if not isinstance(outcome, Corrupt):
+            return outcome
+        if culprit != source.name:
+            for each in self.run.sources:
+                if each.name == culprit:
+                    self.blame(each, 1, earlier=True)
+            return Spliced(outcome.reason, (culprit,) if culprit else ())
+        if self.wanted.file.chunks:
+            self.blame(source, 1)  # the first chunk, before there were others
+        return outcome
 
     def not_so_named(self, error: VerificationError) -> Outcome:
         """Blocks that prove their CID, and not the file: whoever named the CID was wrong, and not the gateway."""

@@ -8,6 +8,7 @@ Exclusions: no byte is read here (`convoy`), and which range is fetched is `segm
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from fallback.exchange import host_of, origin
@@ -44,24 +45,26 @@ class Crew:
     """Told of each response before its first byte is given on."""
 
 
+class Task(Enum):
+    """What a leg takes next."""
+
+    ANY = auto()
+    REST = auto()
+    """What is unfinished, and no more: it is the last one, and then asked for all that follows at once."""
+    NONE = auto()
+
+
 @dataclass(eq=False, slots=True)
 class Member:
     """A leg that takes segments, in a thread of its own."""
 
     leg: Leg
-    doubles: bool = False
-    """It is a second connection to the same source."""
     begun: Begun | None = None
     """An answer that it goes on with, and of which `came` bytes have been read."""
     came: int = 0
     etag: str | None = None
     has_begun: bool = False
-    is_resting: bool = False
-    """It takes no more."""
-    is_last: bool = False
-    """It takes what is unfinished, and no more: then it is asked for all the rest."""
-    is_sent_on: bool = False
-    """Its source answers by way of another."""
+    task: Task = Task.ANY
 
     def ask(self, crew: Crew, start: int, stop: int | None) -> tuple[Begun, Response]:
         """The answer that has the bytes from `start` to `stop`.
@@ -82,7 +85,8 @@ class Member:
             begun.answer.close()
             raise Failed(wrong)
         self.etag = head.strong_etag
-        self.is_sent_on = origin(head.url) != origin(leg.request.url)
+        if self.task is Task.ANY and origin(head.url) != origin(leg.request.url):
+            self.task = Task.NONE
         return begun, Response(start, leg.source.layer, leg.source.name, head.strong_etag, host_of(head.url))
 
 

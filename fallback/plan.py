@@ -6,8 +6,8 @@ clock, keeps what is known of one source (`chance`), or what holds for other fil
 
 The rules, from DESIGN.md:
 
-- Sources are tried in the order given; one that fails goes to the back. Only an answer cut short
-  after real progress keeps its place: it is resumed where it broke off.
+- Sources are tried in the order given; one that fails goes to the back. An answer cut short after real
+  progress is resumed where it broke off; one that was merely outrun, or brought its part, keeps its place.
 - A source has so many attempts; each MiB that an interrupted one gained gives its attempt back.
 - A source that is cooling or backing off is waited for only when nobody else can be asked now, and
   `max_wait_s` at most. One that failed in this run as often as it has attempts is not waited for:
@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 
 from fallback.chance import UNASKED, Chance, Try
 from fallback.health import Banned, Cooling, Health, Pause, Retired, Up
-from fallback.outcome import Interrupted
+from fallback.outcome import Interrupted, Outrun, PartDelivered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -156,6 +156,8 @@ class Plan:
     def after(self, step: Try, outcome: Outcome, now: float) -> Plan:
         """The plan once `step` has come to a failing `outcome`."""
         chance = next(chance for chance in self.queue if chance.source == step.source)
+        if isinstance(outcome, Outrun | PartDelivered) and (kept := chance.refunded(step, outcome)):
+            return replace(self, queue=tuple(kept if each is chance else each for each in self.queue))
         others = tuple(other.accused(outcome) for other in self.queue if other is not chance)
         kept = chance.refunded(step, outcome)
         if kept is None:

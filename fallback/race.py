@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
-from fallback.outcome import Failed, Outrun, Unavailable
+from fallback.outcome import Failed, Outcome, Outrun, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from fallback.answer import Answer
     from fallback.chance import Try
     from fallback.exchange import Request
-    from fallback.outcome import Outcome
     from fallback.sources import Source
 
 AT_ONCE = 2
@@ -138,16 +137,16 @@ class Race:
         return next(future for future in self._under_way if future in done)
 
     def _lose(self, leg: Leg, lost: Callable[[Leg, Outcome], None]) -> None:
-        """Shut it: who had its time is as good as silent, and of the other nothing is known."""
+        """Shut it: who had its time and is silent is unavailable; of one that was not, or has just begun, nothing is known."""
         future = next(future for future, each in self._under_way.items() if each is leg)
         del self._under_way[future]
         leg.is_shut = True
         self._shut.append(future)
-        failed = future.done() and future.exception() is not None
         waited = time.monotonic() - leg.since
-        if failed and not isinstance(came := _came_to(future), Begun):
+        came = _came_to(future) if future.done() else None
+        if isinstance(came, Outcome):
             lost(leg, came)
-        elif waited >= self._patience_s:
+        elif came is None and waited >= self._patience_s:
             lost(
                 leg,
                 Unavailable(f"no first byte within {waited:.1f} s, and another was asked", timed_out=True),

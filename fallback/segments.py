@@ -3,14 +3,15 @@
 The file is taken in order, a *segment* at a time: a few MiB just ahead of what is written, as many as its
 leg (a source that is asked) brings in a moment, so that a slow one keeps nobody waiting for long. A segment is
 held in memory until it is whole and its turn has come: nothing is ever on disk that is not proven in order, and a
-kill loses `HELD` at most. Segments end where chunks do, so that each chunk has one sender, who can be blamed.
+kill loses `HELD` at most. Segments end where chunks do, so that each chunk has one sender, who can be blamed; but for
+the one that a leg broke off in which had the next turn.
 
 The rules:
 
 - What somebody left unfinished is taken first; then new segments, while not more than `HELD` is held.
 - Who has nothing else to do takes a segment once more that another one is late with (the hedge), the first first;
   whoever has it whole first counts, and the other is to be shut. So no stalled leg holds up the rest, nor the end.
-- Of a segment whose leg fails, the chunks that came stay.
+- Of a segment whose leg fails, the chunks that came stay; of the one whose turn is next every byte, as of one stream.
 - The last segments are smaller, for all to end at the same time.
 
 Exclusions: no clock and no thread (`convoy`), no source is chosen (`plan`), and no byte is judged (`verify`).
@@ -109,6 +110,10 @@ class Segments(Generic[L]):
         """Where what nobody has taken begins."""
         return self._next
 
+    def waiting(self, leg: L) -> int:
+        """Bytes that `leg` has brought, and whose turn is still to come."""
+        return sum(each.size for each in self._open if each.whole and each.whole.leg == leg)
+
     def take(self, leg: L, now: float, legs: int) -> Take[L] | None:
         """What `leg` is to fetch now, one of so many, or of none: then no new one. None: nothing, for now."""
         segment = (
@@ -140,17 +145,20 @@ class Segments(Generic[L]):
         return others
 
     def failed(self, take: Take[L]) -> None:
-        """No more of it comes: the chunks that are here stay, the rest is somebody else's."""
+        """No more of it comes: what is worth keeping stays, the rest is somebody else's."""
         segment = take.segment
         if segment.whole is not None:
             take.data.clear()
             return
         segment.takes.remove(take)
-        end = (segment.start + take.size) // CHUNK_BYTES * CHUNK_BYTES
+        end = segment.start + take.size
+        if segment is not self._open[0] and end != segment.stop:
+            end = end // CHUNK_BYTES * CHUNK_BYTES
         if segment.takes or end <= segment.start:
             take.data.clear()
             return
-        self._open.insert(self._open.index(segment) + 1, Segment(end, segment.stop))
+        if end != segment.stop:
+            self._open.insert(self._open.index(segment) + 1, Segment(end, segment.stop))
         take.data = [b"".join(take.data)[: end - segment.start]]
         take.size = end - segment.start
         segment.stop, segment.whole = end, take

@@ -8,7 +8,6 @@ whether the file is here already (`download`).
 from __future__ import annotations
 
 import contextlib
-import functools
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -26,10 +25,12 @@ from fallback.outcome import (
     Failed,
     Interrupted,
     Malformed,
+    Outrun,
     Storage,
 )
 from fallback.pace import Pace
 from fallback.race import Begun, Leg, Race
+from fallback.segments import HELD
 from fallback.sources import IpfsGateway
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class Work:
     received: int = 0
     asked: list[Leg] = field(default_factory=list)
     """Whose outcome is not known yet."""
+    is_helped: bool = True
+    """Several connections may be tried; not once all of them broke off before they had brought much."""
     holding: Holding = field(init=False)
 
     def __post_init__(self) -> None:
@@ -91,6 +94,8 @@ class Work:
                 leg, came = race.winner(source, step, entered=entered, beside=course.beside, lost=lost)
                 outcome = self._received(leg, came, crew) if isinstance(came, Begun) else self._failed(came)
             leg = self.asked[0]  # whoever was left of several
+            for other in self.asked[1:]:
+                lost(other, Outrun("it was shut: what another one had sent was wrong"))
             self._ended(leg, outcome)
         except StorageError as error:
             cut = Storage(str(error))
@@ -213,29 +218,38 @@ class Work:
 
     def _stream(self, leg: Leg, begun: Begun, limit: int, crew: Crew) -> Generator[tuple[Leg, bytes]]:
         """The bytes of the file in their order, and whom they are from: of several legs once one alone is too slow."""
-        network, pace, came = self.run.network(), Pace(self.run.settings.segments_from_bytes), 0
-        may_be_helped = self._may_be_helped(leg, begun)
+        network, came = self.run.network(), 0
+        pace = Pace(self.run.settings.segments_from_bytes) if self._may_be_helped(leg, begun) else None
         for piece in self._pieces(begun.answer, leg.request, limit):
             came += len(piece)
             network.arrived(len(piece))
             yield leg, piece
-            is_slow = pace.is_slow(time.monotonic(), came, network.received, limit - came)
-            if is_slow and may_be_helped and network.in_segments.acquire(blocking=False):
-                break
-        else:
-            return
-        with contextlib.ExitStack() as kept:
-            kept.callback(network.in_segments.release)
-            lead = Member(leg, begun=begun, came=came, etag=begun.answer.head.strong_etag, has_begun=True)
-            convoy = Convoy(self.run, crew, pace, (begun.start + came, begun.start + limit), lead)
-            yield from kept.enter_context(convoy).pieces()
+            if pace is None or not pace.is_slow(time.monotonic(), came, network.received, limit - came):
+                continue
+            if network.in_segments.acquire(blocking=False):
+                lead = Member(leg, begun=begun, came=came, etag=begun.answer.head.strong_etag, has_begun=True)
+                span = begun.start + came, begun.start + limit
+                with contextlib.ExitStack() as kept:
+                    kept.callback(network.in_segments.release)
+                    yield from self._together(kept.enter_context(Convoy(self.run, crew, pace, span, lead)))
+                return
+
+    def _together(self, convoy: Convoy) -> Iterator[tuple[Leg, bytes]]:
+        """What several connections bring; where all broke off before they had brought much, it is not tried again."""
+        before = self.received
+        try:
+            yield from convoy.pieces()
+        except Failed:
+            self.is_helped = self.received - before >= HELD  # as much as may have been thrown away
+            raise
 
     def _may_be_helped(self, leg: Leg, begun: Begun) -> bool:
         """Whether others may bring parts of the file: they are proven, may be mixed, and are had by ranges."""
         file, plain = self.wanted.file, leg.request.stream is None and not leg.request.by_blocks
         proven = file.sha256 is not None and file.size is not None and self.holding.mending is None
         mixed = not (leg.step.from_zero or leg.step.last_resort or self.partial.ledger.pure)
-        return proven and mixed and plain and self.run.settings.connections > 1 and gives_ranges(leg, begun)
+        several = self.is_helped and self.run.settings.connections > 1
+        return proven and mixed and plain and several and gives_ranges(leg, begun)
 
     def _part(self, source: Source, start: int, stop: int | None) -> Request:
         return self._request(source, (start, stop), as_blocks=False)
@@ -246,8 +260,7 @@ class Work:
 
     def _receive(self, stream: Iterable[tuple[Leg, bytes]], leg: Leg, begun: Begun, limit: int) -> None:
         """The body into the partial."""
-        request, progressed = leg.request, functools.partial(Progressed, *self._who(leg))
-        file, into = self.wanted.file, self.holding.into
+        request, file, into = leg.request, self.wanted.file, self.holding.into
         answer, told = begun.answer, begun.since
         arrived = 0
         for sender, piece in stream:
@@ -263,7 +276,7 @@ class Work:
             if now - told >= PROGRESS_S or self.holding.size == file.size:
                 told, speed = now, arrived / max(now - begun.since, 1e-6)
                 eta = None if file.size is None else (file.size - self.holding.size) / speed
-                self.run.emit(progressed(self.holding.size, file.size, speed, eta))
+                self.run.emit(Progressed(*self._who(sender), self.holding.size, file.size, speed, eta))
                 self.run.check()
         promised = None if request.by_blocks else answer.head.content_length
         short = promised is not None and arrived < min(promised, limit)

@@ -142,6 +142,7 @@ def test_four_slow_gateways_bring_a_file_together(
     progress = [event.downloaded for event in told if isinstance(event, Progressed)]
     assert progress == sorted(progress)
     assert progress[-1] == SIZE
+    assert len({event.source for event in told if isinstance(event, Progressed)}) > 1, "of whom it came"
 
 
 @pytest.mark.parametrize(
@@ -232,6 +233,22 @@ def test_a_liar_among_them_costs_its_chunks_and_is_named(
         assert {name for name, health in state.health.load().items() if health.bans} == {liar}
 
 
+def test_those_that_helped_one_whose_first_chunk_is_wrong_are_outrun(
+    world: World, settings: Settings, manifest: Manifest, is_right: Any
+) -> None:
+    """They are shut, and nothing is held against them: they bring the file now."""
+    world.add("gateway*", Bandwidth(rate=1000))
+    world.add("gateway1", Corrupt(offset=99))
+    told: list[Event] = []
+    assert sync(manifest, settings=settings, observer=told.append).ok
+    assert is_right()
+    ends = [(each.source, each.outcome) for each in told if isinstance(each, AttemptEnded)]
+    wrong = ends.index((host(world.gateways[0]), "corrupt"))
+    assert wrong >= 1, "others were asked beside it"
+    assert {outcome for _, outcome in ends[:wrong]} == {"outrun"}
+    assert "interrupted" not in {outcome for _, outcome in ends}
+
+
 def test_a_liar_that_no_chunks_betray_costs_the_file_once(
     world: World, settings: Settings, is_right: Any
 ) -> None:
@@ -254,6 +271,32 @@ def test_a_liar_that_no_chunks_betray_costs_the_file_once(
     assert [outcome for _, outcome in ends].count("spliced") == 1
     assert {source for source, outcome in ends if outcome == "corrupt"} <= {host(world.gateways[2])}
     assert ends[-1][1] == "delivered"
+
+
+@pytest.mark.parametrize(
+    ("size", "kb_s", "every", "attempts"),
+    [(5_000_000, 1000, 600_000, 9), (12_000_000, 3000, 1_700_000, 2)],
+    ids=["before a chunk is whole", "after a chunk, which gives an attempt back"],
+)
+def test_where_every_connection_breaks_off_several_cost_no_more_than_one(
+    settings: Settings, size: int, kb_s: int, every: int, attempts: int
+) -> None:
+    """Not in bytes, but for what was under way once, and not in attempts: a source is charged once for what it did."""
+    model = MODELS["large"] | {"files": {PATH: {"size": size}}}
+    with World({"large": model}, size="full") as world:
+        world.add("*", Bandwidth(rate=kb_s))
+        world.add("gateway1", CutEvery(bytes=every))
+        manifest = Manifest.parse(json.dumps(world.manifest()), name="world")
+        one = replace(
+            settings,
+            gateways=(world.gateways[0],),
+            hf_endpoint="http://127.0.0.1:9",
+            gateway_attempts=attempts,
+            max_wait_s=0.1,
+        )
+        assert sync(manifest, settings=one).ok
+        assert 1 <= len(ranges(world)) <= 3, "it is tried, and not again after it has failed"
+        assert sum(entry.bytes_sent for entry in world.journal.entries()) <= size + 2 * every
 
 
 @pytest.mark.parametrize("at", [None, 1000], ids=["silent", "stalls"])

@@ -145,6 +145,26 @@ def test_chunks_that_were_all_right_of_a_file_that_was_not_are_not_believed_agai
     given.holding.partial.close()
 
 
+@pytest.mark.parametrize("kind", ["given", "bare"])
+def test_who_sent_all_of_it_is_blamed_whoever_is_asked_now(kind: str, request: pytest.FixtureRequest) -> None:
+    """Of several connections the first that is still at work may be another one's."""
+    given: Given = request.getfixturevalue(kind)
+    wrong = bytes([GOOD[0] ^ 1]) + GOOD[1:]
+
+    def sent() -> None:
+        given.holding.begin(Response(0, given.a.layer, given.a.name), None)
+        given.holding.into.write(wrong[: CHUNK_BYTES if kind == "given" else None])
+        given.holding.concluded()
+
+    with pytest.raises(VerificationError) as raised:  # after the first chunk, or at the end
+        sent()
+    outcome = given.holding.disproved(given.b, raised.value)
+    assert isinstance(outcome, Spliced)
+    assert outcome.others == (given.a.name,)
+    assert given.blamed == [(given.a.name, True)]
+    assert {name for name, health in given.run.health.items() if health.bans} == {given.a.name}
+
+
 def test_after_a_splice_the_file_is_of_one_source_and_every_byte_is_progress(bare: Given) -> None:
     """So that the next mismatch has one to blame, and who is cut all the time can still finish."""
     cut = CHUNK_BYTES + 5

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ from fallback.outcome import (
     Malformed,
     NotHere,
     Outrun,
+    PartDelivered,
     Refused,
     Spliced,
     Throttled,
@@ -438,6 +440,24 @@ class TestBeside:
     def test_who_was_outrun_has_lost_nothing(self) -> None:
         plan = self.plan(a=1, b=1).after(Try("b", 1), Outrun("a began first"), 0.0)
         assert plan.beside([Try("a", 1)], 0.0, {}) == Try("b", 2)
+
+    @pytest.mark.parametrize("came_to", [Outrun("a began first"), PartDelivered("its part came")])
+    def test_who_was_outrun_or_helped_keeps_its_place(self, came_to: Outcome) -> None:
+        plan = self.plan().after(Try("c", 1), came_to, 0.0)
+        assert [chance.source for chance in plan.queue] == ["a", "b", "c"]
+
+    def test_who_was_outrun_pauses_no_longer_for_it(self) -> None:
+        plan = self.plan(a=2)
+        for attempt in range(1, 5):
+            plan = plan.after(Try("a", attempt), Outrun("another began first"), 0.0)
+        step = plan.after(Try("a", 5), Unavailable("503"), 0.0).next(0.0, {})
+        assert isinstance(step, Wait)
+        assert step.until == self.POLICY.backoff_s * 1.25
+
+    def test_who_was_outrun_from_zero_is_asked_from_zero(self) -> None:
+        plan = self.plan(a=2).after(Try("a", 1), Malformed("416"), 0.0)
+        plan = plan.after(Try("a", 2, from_zero=True), Outrun("another began first"), 0.0)
+        assert plan.next(0.0, {}) == Try("a", 3, from_zero=True)
 
 
 def test_who_was_silent_is_behind_the_others_for_the_rest_of_the_run() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -146,6 +146,27 @@ def test_who_was_not_given_its_time_is_blamed_for_nothing(pool: ThreadPoolExecut
     ((name, outcome),) = told.told
     assert name == "b"
     assert isinstance(outcome, Outrun)
+
+
+def test_who_had_its_time_and_has_just_begun_is_blamed_for_nothing() -> None:
+    """It began while the other one's beginning was looked at: it was not silent."""
+    late: Future[Begun] = Future()
+    begun = Begun(cast("Any", Asked()), 0, 0.0)
+
+    class First(Future[Begun]):
+        def result(self, timeout: float | None = None) -> Begun:
+            if not late.done():
+                late.set_result(begun)
+            return super().result(timeout)
+
+    first = First()
+    futures: list[Future[Begun]] = [late, first]
+    told = track(a=None, b=None)
+    first.set_result(begun)
+    pool = cast("ThreadPoolExecutor", SimpleNamespace(submit=lambda *_: futures.pop(0)))
+    with Race(pool, told.ask, AT_ONCE_S) as race:
+        assert told.run(race)[0] == "b"
+    assert told.told == [("a", Outrun("another's body began first"))]
 
 
 def test_two_at_a_time_and_the_longest_waited_for_is_given_up(pool: ThreadPoolExecutor) -> None:

@@ -67,23 +67,48 @@ def test_bytes_have_their_turn_in_order_whoever_is_first() -> None:
     assert not segments.is_over
 
 
-def test_what_came_of_a_leg_that_fails_stays_and_the_rest_is_taken_first() -> None:
+def test_the_chunks_of_a_leg_that_fails_stay_and_the_rest_is_taken_first() -> None:
     segments = Segments[str](0, 100 * MB, rate=5 * MB)
-    cut, _other = taken(segments, "a"), taken(segments, "b")
+    first, cut = taken(segments, "a"), taken(segments, "b")
     bring(segments, cut, 2 * MIB + 77)
     segments.failed(cut)
-    assert got(segments.ready()) == [(0, 2 * MIB)]
+    assert segments.waiting("b") == 2 * MIB
     rest = taken(segments, "c")
-    assert (rest.segment.start, rest.segment.stop) == (2 * MIB, 3 * MIB)
+    assert (rest.segment.start, rest.segment.stop) == (5 * MIB, 6 * MIB)
+    finish(segments, first, 1.0)
+    assert got(segments.ready()) == [(0, 3 * MIB), (3 * MIB, 5 * MIB)]
+    assert segments.waiting("b") == 0
 
 
 def test_one_that_fails_with_less_than_a_chunk_leaves_all_of_it() -> None:
     segments = Segments[str](0, 100 * MB, rate=5 * MB)
-    cut = taken(segments, "a")
+    _first, cut = taken(segments, "a"), taken(segments, "b")
     bring(segments, cut, 1000)
     segments.failed(cut)
     assert cut.data == []
     assert taken(segments, "b").segment is cut.segment
+
+
+def test_of_the_one_whose_turn_is_next_every_byte_stays() -> None:
+    """As of a plain stream that breaks off: what follows begins there, and ends where a chunk does."""
+    segments = Segments[str](0, 100 * MB, rate=5 * MB)
+    cut = taken(segments, "a")
+    bring(segments, cut, 1000)
+    segments.failed(cut)
+    assert got(segments.ready()) == [(0, 1000)]
+    rest = taken(segments, "b")
+    assert (rest.segment.start, rest.segment.stop) == (1000, 3 * MIB)
+
+
+def test_one_that_fails_after_its_last_byte_leaves_nothing_to_fetch() -> None:
+    segments = Segments[str](0, 3 * MIB, rate=5 * MB)
+    takes = [taken(segments, leg, legs=1) for leg in "ab"]
+    for take in takes:
+        bring(segments, take, take.segment.size)
+        segments.failed(take)
+    assert segments.take("c", 0.1, 1) is None
+    assert [stop for _, stop in got(segments.ready())] == [take.segment.stop for take in takes]
+    assert segments.is_over
 
 
 def test_a_silent_leg_s_segment_is_taken_once_more_and_the_first_whole_counts() -> None:
@@ -174,4 +199,5 @@ def test_every_byte_has_its_turn_once_and_never_too_much_is_held(
     assert ranges[0][0] == start
     assert ranges[-1][1] == start + size
     assert all(before[1] == after[0] for before, after in itertools.pairwise(ranges))
-    assert all(stop % CHUNK_BYTES == 0 for _, stop in ranges[:-1])
+    broken_off = sum(act == "fail" for _, act, _ in acts)
+    assert sum(stop % CHUNK_BYTES != 0 for _, stop in ranges[:-1]) <= broken_off
