@@ -35,8 +35,11 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, lasting: bool = True) -> Iterator[BinaryIO]:
     """A stream for the new bytes of `path`, which get that name when the block ends well, and are gone otherwise.
+
+    Not `lasting`: no disk is waited for, and a power cut may leave the old bytes, or none. For what is soon
+    written again anyway.
 
     Raises:
         OSError: they could not be kept; what was there stands, and no other file is left.
@@ -48,13 +51,15 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with new.open("xb") as stream:
             yield stream
             stream.flush()
-            os.fsync(stream.fileno())
+            if lasting:
+                os.fsync(stream.fileno())
         new.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
             new.unlink()
         raise
-    sync_folder(path.parent)
+    if lasting:
+        sync_folder(path.parent)
     _sweep(path.parent, hidden)
 
 

@@ -134,8 +134,7 @@ class Manifest:
     @functools.cache
     def builtin(cls) -> Manifest:
         """The package's own models.json: 13 files in 2 models."""
-        text = Path(__file__).with_name("models.json").read_bytes()
-        return _parse(text, "built in", {}, may_miss=False)
+        return _parse(Path(__file__).with_name("models.json").read_bytes(), "built in", {}, may_miss=False)
 
     def model(self, name: str) -> Model:
         """The model of this name; UnknownModelError if there is none."""
@@ -173,11 +172,14 @@ def _parse(text: str | bytes, name: str, known: Mapping[str, Model], *, may_miss
         _model(reader, model, value, known.get(model), may_miss=may_miss)
         for model, value in reader.document(text).items()
     ]
-    seen = {problem.where for problem in reader.problems}
-    more = [problem for problem in _name_problems(models) if problem.where not in seen]
-    if reader.problems or more:
-        raise ManifestError(name, [*reader.problems, *more])
-    return Manifest(tuple(models), name=name)
+    try:
+        manifest = Manifest(tuple(models), name=name)
+    except ManifestError as error:
+        seen = {problem.where for problem in reader.problems}
+        reader.problems += (problem for problem in error.problems if problem.where not in seen)
+    if reader.problems:
+        raise ManifestError(name, reader.problems)
+    return manifest
 
 
 def _model(reader: Reader, name: str, value: Any, known: Model | None, *, may_miss: bool) -> Model:
@@ -281,8 +283,8 @@ def _rest(given: Mapping[str, Any], *known: str) -> dict[str, Any]:
 def _json(record: File | HubRef | IpfsRef, *without: str) -> dict[str, Any]:
     """What a record has a value for, and then the keys it kept unread."""
     known = [each.name for each in fields(record) if each.name not in {"extra", *without}]
-    given = {name: getattr(record, name) for name in known if getattr(record, name) not in (None, ())}
-    return {**given, **record.extra}
+    given = ((name, getattr(record, name)) for name in known)
+    return {name: value for name, value in given if value not in (None, ())} | dict(record.extra)
 
 
 def _model_json(model: Model) -> dict[str, Any]:

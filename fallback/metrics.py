@@ -159,12 +159,16 @@ class Recorder:
 def write_copy(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     """Put `records` into `path` as JSON; whoever reads it sees the old copy or the new one.
 
+    The disk is not waited for, as it would be for nearly all of a warm run: a copy that a power cut took is made
+    anew by the next run.
+
     Raises:
         OSError: The folder cannot be written; the old copy stands, and no other file is left.
     """
     # A record a line: with `indent` the encoder is Python's own, and a long list takes seconds.
     lines = ",\n".join(json.dumps(dict(each)) for each in records)
-    durable.write_text(path, f"[\n{lines}\n]\n" if lines else "[]\n")
+    with durable.replacing(path, lasting=False) as stream:
+        stream.write((f"[\n{lines}\n]\n" if lines else "[]\n").encode())
 
 
 def _iso(timestamp: float) -> str:

@@ -62,6 +62,8 @@ def problem(path: str) -> str | None:
 
 def unseen(text: str) -> str | None:
     """What `text` holds that nobody could see in a message, or that no UTF-8 can carry."""
+    if text.isascii() and text.isprintable():  # nearly every name, at once
+        return None
     for char in text:
         if (category := unicodedata.category(char)) in _UNSEEN:
             return f"holds {_UNSEEN[category]}, U+{ord(char):04X}"

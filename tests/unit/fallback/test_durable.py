@@ -44,6 +44,21 @@ def test_what_a_writer_that_was_killed_left_goes_with_the_next_one(tmp_path: Pat
     assert set(tmp_path.iterdir()) == {tmp_path / ".x.json", *others}
 
 
+def test_what_need_not_last_is_whole_and_waits_for_no_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise AssertionError("a disk was waited for")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    path = tmp_path / "copy.json"
+    with durable.replacing(path, lasting=False) as stream:
+        stream.write(b"new")
+        assert not path.exists()
+    assert path.read_bytes() == b"new"
+    assert [found.name for found in tmp_path.iterdir()] == ["copy.json"]
+
+
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_a_disk_that_fails_leaves_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str

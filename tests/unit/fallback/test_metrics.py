@@ -249,10 +249,10 @@ class TestWriteCopy:
         path = tmp_path / ".metrics.json"
         metrics.write_copy(path, [entry("hit")])
 
-        def full(_: int) -> None:
+        def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(os, "fsync", full)
+        monkeypatch.setattr(os, "replace", full)
         with pytest.raises(OSError, match="No space"):
             metrics.write_copy(path, [])
         assert json.loads(path.read_text()) == [entry("hit")]
