@@ -2,16 +2,17 @@
 
 What is where: `{url}/sha256/{its first two digits}/{sha256}`, for `https://…` and `s3://…` alike. fsspec and whatever library a
 scheme needs are loaded when a file is opened, and their errors leave as `OSError`, with no text of theirs: it
-may hold a secret (P7). Reading goes no further ahead than it is asked to, so that progress and the rate stay
-true. Exclusions: nothing is written (`share.mirroring`), and nothing is asked a second time but by a library itself.
+may hold a secret (P7). A read is a request there, so more is read than is asked for at a time: as much as comes
+within `AHEAD_S`, so that progress and the rate stay true, and `MOST_BYTES`. Exclusions: nothing is written (`share.mirroring`), and nothing is asked a second time but by a library itself.
 """
 
 from __future__ import annotations
 
 import errno
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 from fallback.exchange import Request, host_of
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
     from fallback.wanted import Wanted
 
 SHA256 = "sha256"  # the folder of all files
+
+AHEAD_S = 0.5
+FIRST_BYTES = 4 << 10
+"""Of the first read, of which nobody knows how long it takes."""
+
+MOST_BYTES = 4 << 20
+"""A library holds them twice while they come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +91,39 @@ def stored(url: str) -> Stream:
             raise
         except Exception as error:
             raise OSError(errno.EIO, type(error).__name__) from error
-        return stream, size
+        return cast("BinaryIO", Blocks(stream)), size
 
     return Stream(opened, is_remote=True)
+
+
+class Blocks:
+    """A file that is read in larger blocks than it is asked for: each as large as came in `AHEAD_S` lately."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._block, self._at = b"", 0
+        self._next = FIRST_BYTES
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, `size` or fewer; none at the end."""
+        if self._at == len(self._block):
+            self._block, self._at = b"", 0  # let go of before the next comes
+            self._block = self._read()
+        piece = self._block[self._at : self._at + size]
+        self._at += len(piece)
+        return piece
+
+    def _read(self) -> bytes:
+        began = time.monotonic()
+        block = self._stream.read(self._next)
+        rate = len(block) / max(time.monotonic() - began, 1e-6)
+        # What came says little of what is to come: no block is over four times the last.
+        self._next = min(MOST_BYTES, max(FIRST_BYTES, min(int(rate * AHEAD_S), 4 * len(block))))
+        return block
+
+    def close(self) -> None:
+        """Close it."""
+        self._stream.close()
 
 
 def filesystem(url: str) -> tuple[Any, str]:
