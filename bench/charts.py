@@ -44,15 +44,16 @@ def _scenario(name: str, what: str, entries: Mapping[str, Row], to: Path) -> Pat
     axes.barh(names, proof, left=bare, color=PROOF, label="SHA-256 by openssl afterwards")
     for place, each in enumerate(names):
         row = entries[each]
-        ratio = "" if each == ours else f"   ours/theirs {row['ours_over_theirs']:.2f}"
-        axes.text(row["seconds"], place, f" {row['seconds']:.2f} s{ratio}", va="center", fontsize=8)
+        ratio = "" if each == ours else f" (ours/theirs {row['ours_over_theirs']:.2f})"
+        told, at = f"{row['seconds']:.2f} s{ratio}", (row["seconds"], place)
+        axes.annotate(told, at, (4, 0), textcoords="offset points", va="center", fontsize=8)
     axes.set_xlim(0, max(row["seconds"] for row in entries.values()) * 1.35)
     axes.set_title(f"{name}: {what}", loc="left", fontsize=10)
     axes.set_xlabel("wall seconds (median)", fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)
     if any(proof):
-        axes.legend(loc="lower right", fontsize=8, frameon=False)
+        figure.legend(loc="outside lower right", fontsize=8, frameon=False)
     figure.savefig(to, metadata={"Date": None})
     plt.close(figure)
     return to

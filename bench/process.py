@@ -6,8 +6,10 @@ Exclusions: what it downloads, and whether it did, is `running`'s.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 
 LOOK_S = 0.005
 """How often a process that is to be killed half way is looked at."""
+
+
+LIMIT_S = 300.0
+"""A process that takes longer is killed, and has not done its work: one that hangs is not to cost the others' figures."""
 
 
 class NotDoneError(Exception):
@@ -73,10 +79,19 @@ def run(command: Sequence[str], log: Path, until: Callable[[], bool] | None = No
         process = subprocess.Popen(
             command, env=_environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
         )
-        if until is not None:
-            _kill_once(until, process)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started
+        overdue = threading.Timer(LIMIT_S, os.kill, (process.pid, signal.SIGKILL))
+        overdue.start()
+        try:
+            if until is not None:
+                _kill_once(until, process)
+            _, status, usage = os.wait4(process.pid, 0)
+            seconds = time.perf_counter() - started
+        except BaseException:  # the benchmark is ended: its folder is about to be deleted
+            process.kill()
+            process.wait()
+            raise
+        finally:
+            overdue.cancel()
     process.returncode = os.waitstatus_to_exitcode(status)  # wait4 took it from under subprocess
     unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes there, KiB here
     return Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit, process.returncode)

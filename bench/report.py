@@ -21,13 +21,13 @@ Figures = dict[str, dict[str, Row]]
 """By scenario, then by entry; the first entry of a scenario is the engine."""
 
 
-def rows(measured: Mapping[str, Sequence[Measured]], total_bytes: int) -> dict[str, Row]:
+def rows(measured: Mapping[str, Sequence[Measured]], total_bytes: int, files: int = 1) -> dict[str, Row]:
     """Medians of one scenario's entries; a ratio below 1 means that the engine, who is first, took less time.
 
     `ours_over_theirs` counts the proof of the bytes that a client needs another program for, `ours_over_bare` does not.
     """
     ours = statistics.median(one.seconds for one in next(iter(measured.values())))
-    return {name: _row(runs, ours, total_bytes) for name, runs in measured.items()}
+    return {name: _row(runs, ours, total_bytes) | {"files": files} for name, runs in measured.items()}
 
 
 def _row(runs: Sequence[Measured], ours: float, total_bytes: int) -> Row:
@@ -70,14 +70,15 @@ def table(scenario: str, what: str, entries: Mapping[str, Row]) -> str:
 
 
 def goal_table(reached: Sequence[Reached]) -> str:
-    """Each goal beside what was measured; goals whose scenarios were left out are not told of."""
-    lines = [f"{'goal':<74}{'at most':>9}{'measured':>10}"]
-    lines += [
-        f"{one.what:<74}{one.most:>9.4g}{one.value:>10.4g}   {'met' if one.value <= one.most else 'NOT MET'}"
-        for one in reached
-    ]
-    met = sum(one.value <= one.most for one in reached)
-    return "\n".join([*lines, f"{met} of {len(reached)} goals are met"])
+    """Each goal beside what was measured; of goals whose scenarios were left out, how many there are."""
+    lines, met = [f"{'goal':<74}{'at most':>9}{'measured':>10}"], 0
+    for one in reached:
+        if one.value is not None:
+            met += one.value <= one.most
+            verdict = "met" if one.value <= one.most else "NOT MET"
+            lines.append(f"{one.what:<74}{one.most:>9.4g}{one.value:>10.4g}   {verdict}")
+    told, left = len(lines) - 1, len(reached) - len(lines) + 1
+    return "\n".join([*lines, f"{met} of {told} goals are met" + f"; {left} were not measured" * (left > 0)])
 
 
 def against(baseline: Figures, figures: Figures) -> str:
@@ -93,6 +94,8 @@ def against(baseline: Figures, figures: Figures) -> str:
 
 
 def write(path: Path, document: Mapping[str, Any]) -> None:
-    """As JSON; makes the folder."""
+    """As JSON; makes the folder. What was there stays until all of it is written."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=2) + "\n")
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(json.dumps(document, indent=2) + "\n")
+    new.replace(path)

@@ -44,15 +44,23 @@ class Stage:
         self._job = Job(world.manifest, self._manifest_path, root / "models", server.gateways, world.hub)
 
     @property
+    def files(self) -> int:
+        """How many files the scenario has."""
+        return len(self._job.sizes())
+
+    @property
     def total_bytes(self) -> int:
         """Bytes of the scenario's files."""
         return self._job.total_bytes
 
     def entries(self, chosen: Collection[str]) -> dict[str, tuple[str, int]]:
-        """(client, number of gateways) by the entry's name, for the clients chosen that are on this machine."""
-        scenario = self.scenario
-        here = [name for name in scenario.clients if name in chosen and CLIENTS[name].is_here()]
-        further = scenario.variants if "fallback" in here else None
+        """(client, number of gateways) by the entry's name, for the clients chosen that are on this machine.
+
+        The engine, who comes first, is measured in any case: the others' figures are ratios to its.
+        """
+        scenario, ours = self.scenario, self.scenario.clients[0]
+        others = [name for name in scenario.clients[1:] if name in chosen and CLIENTS[name].is_here()]
+        here, further = [ours, *others], scenario.variants if ours in chosen else None
         return {name: (name, scenario.gateways) for name in here} | dict(further or {})
 
     def measure(self, client: str, gateways: int) -> Measured:
@@ -93,19 +101,23 @@ def staged(scenario: Scenario, size: Size, root: Path) -> Iterator[Stage]:
         manifest = root / "content.json"
         manifest.write_text(json.dumps(scenario.content))
     with contextlib.ExitStack() as opened:
-        world = opened.enter_context(WorldApart(size, manifest))
+        # What no other scenario serves goes with the folder; 5 GB are not to stay for good.
+        scratch = root / "content" if manifest is not None else None
+        world = opened.enter_context(WorldApart(size, manifest, scratch))
         server: Server = Fakes(world)
         if scenario.server == "nginx":
-            server = opened.enter_context(_by_nginx(scenario, size, world, root))
+            server = opened.enter_context(
+                _by_nginx(Catalogue(scenario.content, size=size, scratch=scratch), world, root)
+            )
         (root / "work").mkdir()
         yield Stage(scenario, world, server, root / "work")
 
 
 @contextlib.contextmanager
-def _by_nginx(scenario: Scenario, size: Size, world: WorldApart, root: Path) -> Iterator[Server]:
+def _by_nginx(catalogue: Catalogue, world: WorldApart, root: Path) -> Iterator[Server]:
     site, own = root / "site", root / "nginx"
     own.mkdir()
-    blobs = {blob.name: blob.path for blob in Catalogue(scenario.content, size=size).blobs()}
+    blobs = {blob.name: blob.path for blob in catalogue.blobs()}
     laid_out(world.manifest, blobs, site)
     with nginx(site, own) as urls:
         yield Nginx(world, urls[0], own / "access")

@@ -130,7 +130,7 @@ SCENARIOS = {
             content=_ONE_100_MB,
             gateways=4,
             rules=_CAPPED,
-            variants={"fallback, one gateway": ("fallback, one connection", 1)},
+            variants={"fallback on one gateway": ("fallback on one connection", 1)},
         ),
         Scenario(
             "gateways-capped-8MBps-13-files",
@@ -138,7 +138,7 @@ SCENARIOS = {
             ("fallback", "aria2c"),
             gateways=4,
             rules=_CAPPED,
-            variants={"fallback, one gateway": ("fallback, one connection", 1)},
+            variants={"fallback on one gateway": ("fallback on one connection", 1)},
         ),
         Scenario("1k-small-files", "1,000 files of 4 to 8 kB", ("fallback", "curl -Z"), content=_many(1000), server="nginx"),
         Scenario(

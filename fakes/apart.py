@@ -6,6 +6,7 @@ Exclusions: which rules are played, and what is made of the journal, is the call
 from __future__ import annotations
 
 import json
+import os
 import queue
 import subprocess
 import sys
@@ -29,18 +30,24 @@ class WorldApart:
     """`python -m fakes up`, from `with` to the end of the block.
 
     `urls` is by server name (gateway1…4, hub, cdn), `manifest` the one whose files this world serves, `size` full or small.
-    With a `manifest` file, that world serves its models in place of the engine's own.
+    With a `manifest` file, that world serves its models in place of the engine's own; `scratch` is where it keeps their
+    bytes, if not where all worlds do.
     """
 
-    def __init__(self, size: str, manifest: Path | None = None) -> None:
+    def __init__(self, size: str, manifest: Path | None = None, scratch: Path | None = None) -> None:
         self.size = size
+        self._surroundings = os.environ | ({"FAKES_SCRATCH": str(scratch)} if scratch else {})
         self._command = [sys.executable, "-m", "fakes", "up", "--json", "--size", size]
         if manifest is not None:
             self._command += ["--manifest", str(manifest)]
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(  # noqa: S603 - this interpreter, with arguments of ours
-            self._command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+            self._command,
+            stdout=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            env=self._surroundings,
         )
         try:
             told = json.loads(self._first_line())

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bench import clients
+from bench import asked, clients
 from bench.job import Job
 from bench.process import Measured
 
@@ -35,3 +35,15 @@ def test_what_openssl_says_of_one_call_is_written_at_once(
     at_once = int(calls[0][calls[0].index("-n") + 1])
     assert 1 <= at_once <= max(1, count // 100)
     assert at_once == 1 or at_once * len(said) / count <= clients.WRITTEN_AT_ONCE
+
+
+def test_every_client_can_be_named() -> None:
+    """With others, by commas."""
+    assert asked.options(["--clients", ",".join(clients.CLIENTS)]).clients == tuple(clients.CLIENTS)
+
+
+def test_an_engine_that_fails_in_process_has_not_done_its_work(tmp_path: Path) -> None:
+    """It has told no seconds then."""
+    (tmp_path / "manifest.json").write_text("no manifest")
+    job = Job({}, tmp_path / "manifest.json", tmp_path / "models", [], "")
+    assert clients.in_process(job, tmp_path / "log").code != 0
