@@ -124,7 +124,7 @@ class Spliced(Outcome):
 
 
 class Outrun(Outcome):
-    """It was asked beside another, and shut because that one's body began first: nothing is known of it."""
+    """It was asked beside another, which did better, or was of no help with parts of a file: nothing is held against it."""
 
 
 class Refused(Outcome):
