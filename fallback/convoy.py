@@ -94,7 +94,8 @@ class Convoy:
         with self._changed:
             for member in self._under_way.values():
                 member.task = Task.NONE
-                member.leg.is_shut = member.leg.is_shut or kind is not None
+                if kind is not None:
+                    member.leg.shut()
             self._changed.notify_all()
         wait(self._under_way)
         if kind is None:
@@ -232,7 +233,7 @@ class Convoy:
             raise
         with self._changed:
             for other in self._segments.done(take, time.monotonic()):
-                other.leg.is_shut = True
+                other.leg.shut()
             self._changed.notify_all()
 
     def _read(self, member: Member, take: Take[Member]) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from fallback.outcome import Failed, Outcome, Outrun, Unavailable
+from fallback.watchdog import WATCHDOG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,7 +42,12 @@ class Leg:
     received: int = 0
     """Bytes of the file that came from it, as far as they were of use."""
     is_shut: bool = False
-    """Nobody waits for it any more: set here, looked at by whoever asks (`Network.open`)."""
+    """Nobody waits for it any more: looked at by whoever asks (`Network.open`)."""
+
+    def shut(self) -> None:
+        """End it, at once: a thread that waits for an answer is waited for itself."""
+        self.is_shut = True
+        WATCHDOG.look()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +112,7 @@ class Race:
     def close(self) -> None:
         """Shut whoever is still being asked, and wait until all have ended: no thread and no socket is left."""
         for future, leg in self._under_way.items():
-            leg.is_shut = True
+            leg.shut()
             self._shut.append(future)
         for future in self._shut:
             if future.exception() is None:
@@ -140,7 +146,7 @@ class Race:
         """Shut it: who had its time and is silent is unavailable; of one that was not, or has just begun, nothing is known."""
         future = next(future for future, each in self._under_way.items() if each is leg)
         del self._under_way[future]
-        leg.is_shut = True
+        leg.shut()
         self._shut.append(future)
         waited = time.monotonic() - leg.since
         came = _came_to(future) if future.done() else None

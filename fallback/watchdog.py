@@ -166,7 +166,7 @@ class Watchdog:
         self._watches: set[Watch] = set()
         self._lock = threading.Lock()
         self._some = threading.Event()
-        self._never = threading.Event()
+        self._soon = threading.Event()
         self._thread: threading.Thread | None = None
 
     def watch(self, limits: Limits, host: str = "") -> Watch:
@@ -188,6 +188,10 @@ class Watchdog:
                 self._some.clear()
         watch.close()
 
+    def look(self) -> None:
+        """Check all of them now, and not at the next tick: one of them has just been given up, and is waited for."""
+        self._soon.set()
+
     def _run(self) -> None:
         while True:
             self._some.wait()
@@ -200,7 +204,8 @@ class Watchdog:
                 except Exception as error:  # noqa: BLE001 - whatever it is: what cannot be checked must not hang
                     watch.kill(f"it could not be watched: {type(error).__name__}")
             # Not time.sleep, which is a system call that can fail: a lock's timeout cannot.
-            self._never.wait(TICK_S)
+            self._soon.wait(TICK_S)
+            self._soon.clear()
 
 
 WATCHDOG = Watchdog()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fakes.faults import Corrupt, Hang, HeaderStall, Stall
-from fallback import StoppedError, sync
+from fallback import StoppedError, sync, watchdog
 from fallback.events import AttemptEnded, AttemptStarted, FileCompleted
 from fallback.network import Network
 from tests.flow.told import ONNX, only
@@ -123,6 +123,22 @@ def test_three_are_silent_and_the_fourth_has_it(
     assert ended(told) == [(each, "unavailable") for each in sources[:3]] + [(sources[3], "delivered")]
     assert ended(told, "config.json") == [(sources[3], "delivered")]
     assert most_at_a_time(told) == 2
+
+
+def test_who_is_shut_is_not_waited_for(
+    world: World, patient: Settings, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However seldom it is looked whether exchanges still move."""
+    world.add("gateway1", Hang())
+    monkeypatch.setattr(watchdog, "TICK_S", 10.0)
+    watchdog.WATCHDOG.look()  # from now on
+    try:
+        began = time.monotonic()
+        assert sync(manifest, settings=patient).ok
+        assert time.monotonic() - began < 8
+    finally:
+        monkeypatch.undo()
+        watchdog.WATCHDOG.look()
 
 
 def test_who_begins_late_but_first_has_it(
