@@ -98,8 +98,8 @@ class Files:
                 yield from self._with_descriptor(call)
 
     def _opened(self, call: Call) -> Iterator[Operation]:
-        place = 1 if call.name == "openat" else 0
-        path, flags = self._path(call.args[place]), call.args[place + 1]
+        [path] = self._paths(call)
+        flags = call.args[2 if call.name == "openat" else 1]
         assert call.result is not None
         self.open.pop(call.result, None)
         if not self._ours(path):
@@ -150,10 +150,16 @@ class Files:
         return Operation("write", opened.path, opened.inode, data=data, offset=offset)
 
     def _paths(self, call: Call) -> list[str]:
-        return [self._path(each) for each in call.args if each.startswith('"')]
+        pairs = zip(("", *call.args), call.args, strict=False)
+        return [self._path(each, before) for before, each in pairs if each.startswith('"')]
 
-    def _path(self, quoted: str) -> str:
-        return os.path.normpath(self.root / os.fsdecode(text(quoted)))
+    def _path(self, quoted: str, folder: str) -> str:
+        """Of a name, and what stands before it in the call: the descriptor of a folder, in those that end in `at`."""
+        base = str(self.root)
+        if folder.isdigit():
+            opened = self.open.get(int(folder))
+            base = opened.path if opened else os.sep  # not below the root
+        return os.path.normpath(os.path.join(base, os.fsdecode(text(quoted))))  # noqa: PTH118 - as the kernel has it
 
     def _ours(self, path: str) -> bool:
         return path == str(self.root) or path.startswith(f"{self.root}{os.sep}")

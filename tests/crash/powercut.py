@@ -132,7 +132,9 @@ def cut(before: Disk, operations: Sequence[Operation], point: int, loss: Callabl
             synced[operation.inode] = place
     folders = dict(before.names) | {each.path: each.inode for each in operations if each.kind == "mkdir"}
     for place, operation in enumerate(operations[:point]):
-        kept_by = folders[os.path.dirname(operation.path)] if operation.kind in NAMES else operation.inode  # noqa: PTH120
+        # A rename from one folder to another lasts with the new name: file systems with a journal write both at once.
+        named = os.path.dirname(operation.to or operation.path)  # noqa: PTH120
+        kept_by = folders[named] if operation.kind in NAMES else operation.inode
         fate = "kept" if synced.get(kept_by, -1) > place else loss(operation)
         if fate != "lost" and (operation.kind not in NAMES or fate == "kept"):
             disk.apply(operation, fate)

@@ -26,6 +26,18 @@ MODELS: dict[str, Any] = {
 }
 
 
+def models_of(files: dict[str, int]) -> dict[str, Any]:
+    """One model, `large`, of files of these sizes."""
+    return {
+        "large": {
+            "type": "stt",
+            "dir": "org/large",
+            "huggingface": {"repo": "org/large", "repo_type": "model", "revision": "main", "path": ""},
+            "files": {path: {"size": size} for path, size in files.items()},
+        }
+    }
+
+
 @pytest.fixture(name="world")
 def _world() -> Iterator[World]:
     with World(MODELS, size="full") as world:
@@ -41,10 +53,21 @@ def _manifest(world: World) -> Manifest:
     return Manifest.parse(json.dumps(document), name="world")
 
 
+@pytest.fixture(name="proven")
+def _proven(world: World) -> Manifest:
+    """All that the world says of its files, with what proves their chunks."""
+    return Manifest.parse(json.dumps(world.manifest()), name="world")
+
+
 @pytest.fixture(name="settings")
 def _settings(world: World, tmp_path: Path) -> Settings:
+    return settings_of(world, tmp_path)
+
+
+def settings_of(world: World, folder: Path) -> Settings:
+    """All of a world's sources, and no patience."""
     return Settings(
-        models_dir=tmp_path / "models",
+        models_dir=folder / "models",
         gateways=tuple(world.gateways),
         hf_endpoint=world.hub,
         timeout_s=0.5,
@@ -61,9 +84,10 @@ def _all_right(world: World, settings: Settings) -> Callable[[], bool]:
 
     def right() -> bool:
         return all(
-            hashlib.sha256((settings.models_dir / "org/tiny" / path).read_bytes()).hexdigest()
+            hashlib.sha256((settings.models_dir / model["dir"] / path).read_bytes()).hexdigest()
             == file["sha256"]
-            for path, file in world.manifest()["tiny"]["files"].items()
+            for model in world.manifest().values()
+            for path, file in model["files"].items()
         )
 
     return right

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,25 +22,19 @@ from fakes.faults import (
     Truncate,
 )
 from fakes.world import World
-from fallback import Manifest, Settings, sync
+from fallback import Manifest, sync
 from fallback.events import AttemptEnded, Blamed
+from tests.flow.conftest import models_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from fakes.faults import Fault
+    from fallback import Settings
     from fallback.events import Event
 
 SIZE = 8_500_000
-MODELS: dict[str, Any] = {
-    "large": {
-        "type": "stt",
-        "dir": "org/large",
-        "huggingface": {"repo": "org/large", "repo_type": "model", "revision": "main", "path": ""},
-        "files": {"onnx/model.onnx": {"size": SIZE}, "onnx/ä b.json": {"size": 900}, "empty": {"size": 0}},
-    }
-}
+MODELS = models_of({"onnx/model.onnx": SIZE, "onnx/ä b.json": 900, "empty": 0})
 ONNX = "*model.onnx"
 
 
@@ -51,44 +44,23 @@ def _world() -> Iterator[World]:
         yield world
 
 
-@pytest.fixture(name="manifest")
-def _manifest(world: World) -> Manifest:
-    return Manifest.parse(json.dumps(world.manifest()), name="world")
-
-
 @pytest.fixture(name="settings")
-def _settings(world: World, tmp_path: Path) -> Settings:
+def _settings(world: World, settings: Settings) -> Settings:
     """The trustless gateway is the only source."""
-    return Settings(
-        models_dir=tmp_path / "models",
-        gateways=(world.gateways[0],),
-        hf_endpoint="http://127.0.0.1:9",
-        timeout_s=0.5,
-        connect_timeout_s=0.5,
-        backoff_s=0.05,
-        max_wait_s=1,
-        reserve_bytes=0,
-        jobs=1,
-    )
-
-
-@pytest.fixture(name="is_right")
-def _is_right(world: World, settings: Settings) -> Any:
-    return lambda: all(
-        hashlib.sha256((settings.models_dir / "org/large" / path).read_bytes()).hexdigest() == file["sha256"]
-        for path, file in world.manifest()["large"]["files"].items()
-    )
+    return replace(settings, gateways=(world.gateways[0],), hf_endpoint="http://127.0.0.1:9", jobs=1)
 
 
 def outcomes(told: list[Event]) -> list[str]:
     return [event.outcome for event in told if isinstance(event, AttemptEnded)]
 
 
-def test_it_is_used_as_any_other(world: World, settings: Settings, manifest: Manifest, is_right: Any) -> None:
+def test_it_is_used_as_any_other(
+    world: World, settings: Settings, proven: Manifest, all_right: Callable[[], bool]
+) -> None:
     """One 406 tells it of all files, in this run and the next; a CAR is no larger than its file and a little more."""
     told: list[Event] = []
-    assert sync(manifest, settings=settings, observer=told.append).ok
-    assert is_right()
+    assert sync(proven, settings=settings, observer=told.append).ok
+    assert all_right()
     assert sorted(outcomes(told)) == ["blocks_only", "delivered", "delivered", "delivered"]
     [_, *cars] = world.journal.select(server="gateway1")
     assert all("format=car" in entry.query for entry in cars)
@@ -96,22 +68,24 @@ def test_it_is_used_as_any_other(world: World, settings: Settings, manifest: Man
     assert sum(entry.bytes_sent for entry in cars) < SIZE + 10_000
     (settings.models_dir / "org/large/empty").unlink()
     told.clear()
-    assert sync(manifest, settings=settings, observer=told.append).ok
+    assert sync(proven, settings=settings, observer=told.append).ok
     assert outcomes(told) == ["delivered"]
 
 
-def test_without_any_proof_but_the_folders_cid(world: World, settings: Settings, is_right: Any) -> None:
+def test_without_any_proof_but_the_folders_cid(
+    world: World, settings: Settings, all_right: Callable[[], bool]
+) -> None:
     assert sync(Manifest.parse(json.dumps(world.manifest(proofs=False)), name="bare"), settings=settings).ok
-    assert is_right()
+    assert all_right()
 
 
 def test_a_cut_is_resumed_by_bytes(
-    world: World, settings: Settings, manifest: Manifest, is_right: Any
+    world: World, settings: Settings, proven: Manifest, all_right: Callable[[], bool]
 ) -> None:
     """`entity-bytes` is to a CAR what Range is to a file; what was proven is not sent again."""
     world.add("gateway1", Truncate(offset=5_000_000), path=ONNX, nth=2)
-    assert sync(manifest, settings=settings).ok
-    assert is_right()
+    assert sync(proven, settings=settings).ok
+    assert all_right()
     queries = [entry.query for entry in world.journal.select(path=ONNX) if entry.status == 200]
     assert len(queries) == 2
     assert "entity-bytes" not in queries[0]
@@ -120,14 +94,14 @@ def test_a_cut_is_resumed_by_bytes(
 
 
 def test_a_file_begun_elsewhere_is_finished_there(
-    world: World, settings: Settings, manifest: Manifest, is_right: Any
+    world: World, settings: Settings, proven: Manifest, all_right: Callable[[], bool]
 ) -> None:
     """Any byte may be where it goes on, not only that of a chunk."""
     world.add("gateway2", Truncate(offset=5_000_000), path=ONNX, nth=1)
     world.add("gateway2", Status(404), path=ONNX, nth=2)
     both = replace(settings, gateways=(world.gateways[1], world.gateways[0]))
-    assert sync(manifest, settings=both).ok
-    assert is_right()
+    assert sync(proven, settings=both).ok
+    assert all_right()
     [_, car] = world.journal.select(server="gateway1", path=ONNX)
     assert "entity-bytes=5000000:*" in car.query
 
@@ -159,14 +133,14 @@ CAR_FAULTS = [
 
 @pytest.mark.parametrize("fault", CAR_FAULTS, ids=str)
 def test_a_fault_of_a_car_is_found_and_another_source_finishes(
-    world: World, settings: Settings, manifest: Manifest, is_right: Any, fault: Fault
+    world: World, settings: Settings, proven: Manifest, all_right: Callable[[], bool], fault: Fault
 ) -> None:
     """No wrong byte is written; what was proven before it is kept; a wrong block has its sender's name."""
     world.add("gateway1", fault, path=ONNX)
     both = replace(settings, gateways=tuple(world.gateways))
     told: list[Event] = []
-    assert sync(manifest, settings=both, observer=told.append).ok
-    assert is_right()
+    assert sync(proven, settings=both, observer=told.append).ok
+    assert all_right()
     assert outcomes(told)[-1] == "delivered"
     blamed = [event.source for event in told if isinstance(event, Blamed)]
     assert blamed == ([world.gateways[0].partition("//")[2]] if isinstance(fault, CarWrongBlock) else [])
@@ -174,21 +148,21 @@ def test_a_fault_of_a_car_is_found_and_another_source_finishes(
 
 @pytest.mark.parametrize("fault", [CarDuplicateBlock(block=2), CarReordered(), CarRoots()], ids=str)
 def test_what_is_only_odd_in_a_car_is_of_no_account(
-    world: World, settings: Settings, manifest: Manifest, is_right: Any, fault: Fault
+    world: World, settings: Settings, proven: Manifest, all_right: Callable[[], bool], fault: Fault
 ) -> None:
     """Blocks prove themselves, whatever their order and whatever the header says."""
     world.add("gateway1", fault, path=ONNX)
-    assert sync(manifest, settings=settings).ok
-    assert is_right()
+    assert sync(proven, settings=settings).ok
+    assert all_right()
 
 
 @pytest.mark.parametrize("fault", CAR_FAULTS, ids=str)
 def test_a_faulty_car_alone_is_a_clean_failure(
-    world: World, settings: Settings, manifest: Manifest, fault: Fault
+    world: World, settings: Settings, proven: Manifest, fault: Fault
 ) -> None:
     """In a bounded number of requests."""
     world.add("gateway1", fault, path=ONNX)
-    summary = sync(manifest, settings=settings)
+    summary = sync(proven, settings=settings)
     assert "large/onnx/model.onnx" in {f"{failure.model}/{failure.path}" for failure in summary.failures}
     assert not (settings.models_dir / "org/large/onnx/model.onnx").exists()
     assert len(world.journal.select(path=ONNX)) <= 12

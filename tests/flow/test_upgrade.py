@@ -21,7 +21,6 @@ from fakes.faults import Corrupt, Refused, Status
 from fakes.world import World
 from fallback import (
     ConfigError,
-    Settings,
     StoppedError,
     StorageError,
     UnavailableError,
@@ -39,24 +38,25 @@ from fallback.server.feed import Feed
 from fallback.server.runs import Runs
 from fallback.state import State
 from fallback.waiting import Waiting
+from tests.flow.pinned import OWN, PIN, TINY, in_force
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from fakes.repos import HubRepo
+    from fallback import Settings
     from fallback.events import Event
 
-PIN = "ab" * 20
 OLD = {"config.json": 900, "model.onnx": 300_000, "same.onnx": 20_000, "gone.txt": 50}
 CHANGES = {"config.json": 900, "model.onnx": 310_000, "new/added.json": 70, "gone.txt": None}
 MODELS: dict[str, Any] = {
     "tiny": {
         "type": "stt",
         "dir": "org/tiny",
-        "huggingface": {"repo": "org/tiny", "repo_type": "model", "revision": PIN, "path": ""},
+        "huggingface": TINY,
         "files": {path: {"size": size} for path, size in OLD.items()},
     },
-    "own": {"dir": "own", "files": {"x.bin": {"size": 10}}},
+    "own": OWN,
 }
 
 
@@ -69,17 +69,7 @@ def _world() -> Iterator[World]:
 @pytest.fixture(name="settings")
 def _settings(world: World, tmp_path: Path) -> Settings:
     """The old version is in force, and all of it is here."""
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models/.manifests.json").write_text(json.dumps(world.manifest()))
-    settings = Settings(
-        models_dir=tmp_path / "models",
-        gateways=tuple(world.gateways),
-        hf_endpoint=world.hub,
-        timeout_s=0.5,
-        backoff_s=0,
-        max_wait_s=0.2,
-        reserve_bytes=0,
-    )
+    settings = in_force(world, tmp_path)
     assert sync(settings=settings).ok
     world.journal.clear()
     return settings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,22 +11,22 @@ import pytest
 
 from fakes.faults import Hang, Refused, Status
 from fakes.world import World
-from fallback import Settings, StoppedError, check_versions, due_models, known_versions, sync
+from fallback import StoppedError, check_versions, due_models, known_versions, sync
+from tests.flow.pinned import OWN, PIN, TINY, in_force
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from fallback import Version
+    from fallback import Settings, Version
     from fallback.events import Event
 
 DAY = 86400.0
 NOW = 1_800_000_000.0
-PIN = "ab" * 20
 MODELS: dict[str, Any] = {
     "tiny": {
         "dir": "org/tiny",
-        "huggingface": {"repo": "org/tiny", "repo_type": "model", "revision": PIN, "path": ""},
+        "huggingface": TINY,
         "files": {"config.json": {"size": 900}, "vocab.txt": {"size": 400}, "model.onnx": {"size": 30_000}},
     },
     "voice": {
@@ -35,7 +34,7 @@ MODELS: dict[str, Any] = {
         "huggingface": {"repo": "org/voice", "repo_type": "dataset", "revision": "main", "path": "v1"},
         "files": {"a.onnx": {"size": 2000}},
     },
-    "own": {"dir": "own", "files": {"x.bin": {"size": 10}}},
+    "own": OWN,
 }
 
 
@@ -47,18 +46,7 @@ def _world() -> Iterator[World]:
 
 @pytest.fixture(name="settings")
 def _settings(world: World, tmp_path: Path) -> Settings:
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models/.manifests.json").write_text(json.dumps(world.manifest()))
-    return Settings(
-        models_dir=tmp_path / "models",
-        gateways=tuple(world.gateways),
-        hf_endpoint=world.hub,
-        timeout_s=0.5,
-        connect_timeout_s=0.5,
-        backoff_s=0,
-        max_wait_s=0.2,
-        reserve_bytes=0,
-    )
+    return in_force(world, tmp_path)
 
 
 def ask(settings: Settings, now: float = NOW, *models: str, **more: Any) -> Version:
