@@ -1,10 +1,11 @@
-"""Jobs that mean harm, and what a client leaves open while it works."""
+"""Jobs and answers that mean harm, and what a client holds and leaves open while it works."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
-from . import verdict
+from . import held, verdict
 from .ports import open_to_the_network
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from .stage import Stage
 
 _LONG = "x" * (64 << 10)
+_LOOK_S = 0.02
+_MIB = 1 << 20
 
 
 def hostile_path(stage: Stage) -> None:
@@ -62,6 +65,21 @@ def no_open_ports(stage: Stage) -> None:
         found = open_to_the_network(process.group())
     stage.demand(not found, f"it listens on {', '.join(found)}")
     stage.problems += verdict.of_result(run, "right")
+
+
+def unpacked(stage: Stage) -> None:
+    """What is on disk and in memory is looked at while the client runs: never as much as the case gives, in MiB."""
+    on_disk = in_memory = 0
+    with stage.start() as (run, process):
+        ends_at = time.monotonic() + float(stage.job["deadline_s"])
+        while not process.is_over and time.monotonic() < ends_at:
+            on_disk = max(on_disk, held.on_disk(stage.sandbox))
+            in_memory = max(in_memory, held.in_memory(process.group()))
+            time.sleep(_LOOK_S)
+    stage.judge(run)
+    for what, most, found in (("on disk", "disk_mib", on_disk), ("in memory", "memory_mib", in_memory)):
+        limit = stage.case.given[most]
+        stage.demand(found < limit * _MIB, f"it had {found // _MIB} MiB {what}, for a file of less than one")
 
 
 def _all_files(stage: Stage) -> set[Path]:

@@ -22,6 +22,7 @@ ALL: dict[str, Callable[[Stage], None]] = {
     "file-as-folder": play_hostile.file_as_folder,
     "unproven": play_hostile.unproven,
     "no-open-ports": play_hostile.no_open_ports,
+    "unpacked": play_hostile.unpacked,
     "killed-and-resumed": play_killed.killed_and_resumed,
     "tampered": play_killed.tampered,
     "killed": play_killed.killed,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fakes.journal import Entry
-from tests.conformance import around, conftest, schema, verdict
+from tests.conformance import around, conftest, held, schema, verdict
 from tests.conformance.case import Expect, all_cases
 from tests.conformance.client import Process
 from tests.conformance.stage import Run, Stage, UnsupportedError
@@ -73,6 +73,22 @@ class TestWatch:
         assert state(tmp_path / "pipe") == "special file"
         assert state(tmp_path) == "folder"
         assert state(tmp_path / "none") == "absent"
+
+
+class TestHeld:
+    def test_files_count_as_what_they_take(self, tmp_path: Path) -> None:
+        (tmp_path / "a").mkdir()
+        (tmp_path / "a" / "b").write_bytes(b"x" * (1 << 20))
+        assert 1 << 20 <= held.on_disk(tmp_path) < 2 << 20
+
+    def test_the_most_that_a_process_had_is_remembered(self, tmp_path: Path) -> None:
+        script = "x = b'x' * (64 << 20); del x; print('let go', flush=True); import time; time.sleep(60)"
+        with Process(client(script), folder=tmp_path, env={}, limit_s=20) as process:
+            ends_at = time.monotonic() + 15
+            while "let go" not in process.said()["stdout"] and time.monotonic() < ends_at:
+                time.sleep(0.02)
+            assert 64 << 20 < held.in_memory(process.group()) < 256 << 20
+        assert held.in_memory(process.group()) == 0
 
 
 class TestVerdict:
