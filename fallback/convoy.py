@@ -9,8 +9,7 @@ the rest at once, as if nothing had been.
 
 A leg that fails is the plan's to learn of, as in a race, and whoever is asked in its place is the plan's to say; the
 last one's outcome is the attempt's. Nothing is held against a source for one of its connections while it has another.
-Who answers a Range with the whole file, or by way of a redirect, which would cost a question more for each segment,
-is no further help. All threads have ended when it is closed.
+Who answers a Range with the whole file is no further help. All threads have ended when it is closed.
 
 Exclusions: nothing is proven or written here (`holding`), and no more than one file of a run is fetched so.
 """

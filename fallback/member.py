@@ -1,7 +1,7 @@
 """One connection of several for a file: what it is asked for, and whether what comes may be used.
 
-Each segment is a Range, with If-Range where that host gave a strong entity tag. Who answers with the whole file is no
-help, and nor is, after one segment, who answers by way of a redirect: each Range would cost it a question more.
+Each segment is a Range, with If-Range where that host gave a strong entity tag; a source that answers by way of a
+redirect is asked where the last one led (`trail`). Who answers with the whole file is no help.
 Exclusions: no byte is read here (`convoy`), and which range is fetched is `segments`' to say.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from fallback.exchange import host_of, origin
+from fallback.exchange import host_of
 from fallback.ledger import Response
 from fallback.outcome import Failed, Malformed, Outrun
 
@@ -85,13 +85,10 @@ class Member:
             begun.answer.close()
             raise Failed(wrong)
         self.etag = head.strong_etag
-        if self.task is Task.ANY and origin(head.url) != origin(leg.request.url):
-            self.task = Task.NONE
         return begun, Response(start, leg.source.layer, leg.source.name, head.strong_etag, host_of(head.url))
 
 
-def gives_ranges(leg: Leg, begun: Begun) -> bool:
-    """Whether the rest of a body that has begun can be had in parts, of the same server."""
+def gives_ranges(begun: Begun) -> bool:
+    """Whether the rest of a body that has begun can be had in parts."""
     head = begun.answer.head
-    said = head.headers.get("accept-ranges", "").strip().lower() == "bytes"
-    return (said or head.status == PARTIAL_CONTENT) and origin(head.url) == origin(leg.request.url)
+    return head.status == PARTIAL_CONTENT or head.headers.get("accept-ranges", "").strip().lower() == "bytes"

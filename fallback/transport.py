@@ -26,6 +26,7 @@ from fallback.exchange import Head, is_public, origin
 from fallback.foreign import FOREIGN, root_of, translate
 from fallback.http_answer import HttpAnswer
 from fallback.outcome import Failed, Malformed
+from fallback.trail import End, Trail, is_over
 from fallback.watchdog import WATCHDOG, Limits, killed
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Transport:
     ) -> None:
         self._connect_s, self._quiet_s, self._stop = connect_timeout_s, timeout_s, stop
         self._is_public = is_public
+        self._trail = Trail()
         self._session = _Session()
         environment = self._session.merge_environment_settings("", {}, None, None, None)
         self._verify: bool | str = str(ca_bundle) if ca_bundle else environment["verify"] or True
@@ -91,6 +93,7 @@ class Transport:
     ) -> HttpAnswer:
         """Send `request` and those its redirects lead to; whatever happens it ends in `ends_in_s`.
 
+        A part of a file (`stop`) is asked for where the last redirects led, as long as it is had there.
         `is_shut`: nobody waits for the answer any more; it ends then. `enough`: whether a redirect itself says what is asked for, and need not be followed.
 
         Raises:
@@ -101,9 +104,15 @@ class Transport:
         limits = Limits(
             self._connect_s, self._quiet_s, min_rate_bytes_s, ends_at, lambda: self._stop() or is_shut()
         )
-        for _hop in range(MAX_REDIRECTS + 1):
+        answer = self._at_the_end(request, limits)
+        if answer is not None:
+            return answer
+        asked = request.url
+        for hop in range(MAX_REDIRECTS + 1):
             answer = self._exchange(request.url, functools.partial(self._get, request), limits)
             if answer.head.location is None or request.is_peer or enough(answer.head):
+                if hop and answer.head.status in {200, 206}:
+                    self._trail.led(asked, End(request.url, limits.permitted))
                 return answer
             if self._is_public(answer.peer):
                 limits = replace(limits, permitted=self._is_public)
@@ -113,6 +122,21 @@ class Transport:
                     for _piece in answer.pieces(DRAIN):
                         pass
         raise Failed(Malformed(f"more than {MAX_REDIRECTS} redirects"))
+
+    def _at_the_end(self, request: Request, limits: Limits) -> HttpAnswer | None:
+        """A part of a file from where one was had a moment ago; None: it was had nowhere else, or is not any more."""
+        end = self._trail.end(request.url) if request.stop is not None else None
+        if end is None:
+            return None
+        there = request.redirected(end.url)
+        answer = self._exchange(
+            end.url, functools.partial(self._get, there), replace(limits, permitted=end.permitted)
+        )
+        if not is_over(answer.head):
+            return answer
+        answer.close()
+        self._trail.forget(request.url)
+        return None
 
     def send(
         self,

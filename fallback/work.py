@@ -249,7 +249,7 @@ class Work:
         proven = file.sha256 is not None and file.size is not None and self.holding.mending is None
         mixed = not (leg.step.from_zero or leg.step.last_resort or self.partial.ledger.pure)
         several = self.is_helped and self.run.settings.connections > 1
-        return proven and mixed and plain and several and gives_ranges(leg, begun)
+        return proven and mixed and plain and several and gives_ranges(begun)
 
     def _part(self, source: Source, start: int, stop: int | None) -> Request:
         return self._request(source, (start, stop), as_blocks=False)

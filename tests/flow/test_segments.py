@@ -383,15 +383,59 @@ def test_where_all_ignore_ranges_one_stream_brings_the_file(
     assert outcomes[-1] == "delivered"
 
 
-def test_one_that_sends_us_on_is_asked_for_one_part(
+def test_one_that_sends_us_on_is_asked_where_once(
     world: World, settings: Settings, manifest: Manifest, is_right: Any
 ) -> None:
-    """Each part would cost it two requests; what it brought is used."""
+    """Every further part is asked for where it led."""
     path = next(iter(world.manifest().values()))["ipfs"]["cid"]
     world.add("gateway2", Redirect(f"{world.gateways[3]}/ipfs/{path}/{PATH}"))
     assert sync(manifest, settings=settings).ok
     assert is_right()
     assert len(ranges(world, "gateway2")) == 1
+    assert len(ranges(world)) > 4
+
+
+def by_hub(settings: Settings) -> Settings:
+    return replace(settings, gateways=(), hf_token="hf_a_token_of_ours")
+
+
+def test_the_hub_s_cdn_gives_a_file_over_two_connections(
+    world: World, settings: Settings, manifest: Manifest, is_right: Any
+) -> None:
+    """And the Hub, which counts its answers, is asked where the file is once a connection at most; its token stays there."""
+    told: list[Event] = []
+    assert sync(manifest, settings=by_hub(settings), observer=told.append).ok
+    assert is_right()
+    assert len(started(told)) == 2
+    parts = ranges(world, "cdn")
+    assert len(parts) >= 4
+    assert all(before[1] + 1 == after[0] for before, after in itertools.pairwise(parts))
+    resolved = [entry for entry in world.journal.select("hub") if "/resolve/" in entry.path]
+    assert len(resolved) <= 3
+    authorized = {
+        e.server for e in world.journal.entries() if "authorization" in {h.lower() for h in e.headers}
+    }
+    assert authorized == {"hub"}
+
+
+def test_a_signed_url_that_expires_between_two_parts_is_resolved_again(
+    settings: Settings, is_right: Any, tmp_path: Path
+) -> None:
+    """It is good for a second here, and the file takes three: nobody has failed by that, and no part is lost."""
+    with World(MODELS, size="full", url_ttl_s=1) as world:
+        world.add("*", Bandwidth(rate=KB_S))
+        manifest = Manifest.parse(json.dumps(world.manifest()), name="world")
+        told: list[Event] = []
+        brief = replace(by_hub(settings), hf_endpoint=world.hub)
+        assert sync(manifest, settings=brief, observer=told.append).ok
+        assert is_right()
+        refused = [entry for entry in world.journal.select("cdn") if entry.status == 403]
+        assert refused
+        assert len([e for e in world.journal.select("hub") if "/resolve/" in e.path]) >= 2
+    assert {each.outcome for each in told if isinstance(each, AttemptEnded)} <= {
+        "delivered",
+        "part_delivered",
+    }
 
 
 def test_a_stop_ends_all_and_keeps_what_came(world: World, settings: Settings, manifest: Manifest) -> None:

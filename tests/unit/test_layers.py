@@ -56,6 +56,7 @@ ORDER = [
     "connect",
     "foreign",
     "http_answer",
+    "trail",
     "transport",
     "race",
     "share",

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests.exceptions
 import urllib3.exceptions
+from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
+from fallback import connect
 from fallback.answer import PIECE
 from fallback.errors import StoppedError
 from fallback.exchange import Request, is_public
@@ -30,8 +32,6 @@ from fallback.watchdog import Limits, Watch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-    from pytest_httpserver import HTTPServer
 
 BODY = bytes(range(256)) * 4096
 
@@ -46,6 +46,12 @@ def _transport(stop: threading.Event) -> Iterator[Transport]:
     transport = Transport(connect_timeout_s=0.5, timeout_s=0.4, connections=4, stop=stop.is_set)
     yield transport
     transport.close()
+
+
+@pytest.fixture(name="elsewhere")
+def _elsewhere() -> Iterator[HTTPServer]:
+    with HTTPServer() as server:
+        yield server
 
 
 def get(transport: Transport, url: str, *, limit: int = 1 << 30, token: str | None = None) -> bytes:
@@ -96,6 +102,51 @@ def test_a_relative_redirect_is_followed(transport: Transport, httpserver: HTTPS
     )
     httpserver.expect_request("/c", query_string="x=1").respond_with_data(b"there")
     assert get(transport, httpserver.url_for("/a/b")) == b"there"
+
+
+def part(transport: Transport, url: str) -> bytes:
+    request = Request(url, token="a-token-of-ours", offset=1, stop=3)
+    with transport.open(request, min_rate_bytes_s=1000) as answer:
+        return b"".join(answer.pieces(1 << 20))
+
+
+def log(server: HTTPServer) -> list[tuple[str, bool]]:
+    """Paths that were asked for, and whether with a token."""
+    return [(request.path, "Authorization" in request.headers) for request, _ in server.log]
+
+
+def test_a_part_is_asked_for_where_the_last_one_was_had(
+    transport: Transport, httpserver: HTTPServer, elsewhere: HTTPServer
+) -> None:
+    """Of the source itself no question more, and its token is not told there; all that follows is asked of it again."""
+    there = elsewhere.url_for("/there")
+    httpserver.expect_request("/file").respond_with_response(
+        Response(status=302, headers={"Location": there})
+    )
+    elsewhere.expect_request("/there").respond_with_data(b"there")
+    url = httpserver.url_for("/file")
+    assert [part(transport, url) for _ in range(3)] == [b"there"] * 3
+    assert log(httpserver) == [("/file", True)]
+    assert log(elsewhere) == [("/there", False)] * 3
+    assert {request.headers["Range"] for request, _ in elsewhere.log} == {"bytes=1-2"}
+    assert get(transport, url) == b"there"
+    assert len(log(httpserver)) == 2
+
+
+def test_what_is_not_had_there_any_more_is_resolved_again(
+    transport: Transport, httpserver: HTTPServer
+) -> None:
+    """DESIGN: a signed URL that expires in the middle of a file."""
+    for signature in ("first", "second"):
+        httpserver.expect_ordered_request("/file").respond_with_response(
+            Response(status=302, headers={"Location": f"/{signature}"})
+        )
+        httpserver.expect_ordered_request(f"/{signature}").respond_with_data(b"there")
+        if signature == "first":
+            httpserver.expect_ordered_request("/first").respond_with_data(b"Request has expired", status=403)
+    assert [part(transport, httpserver.url_for("/file")) for _ in range(2)] == [b"there"] * 2
+    httpserver.check()
+    assert len(httpserver.log) == 5
 
 
 def test_redirects_are_bounded(transport: Transport, httpserver: HTTPServer) -> None:
@@ -308,6 +359,22 @@ def test_a_public_host_does_not_send_us_into_a_private_network(
     outcome = failure(split, httpserver.url_for("/out").replace("localhost", "127.0.0.1"))
     assert isinstance(outcome, Malformed)
     assert "private" in outcome.reason
+
+
+def test_nor_does_one_when_the_name_it_led_to_means_another_address_by_the_next_part(
+    split: Transport, httpserver: HTTPServer, private: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = httpserver.url_for("/there").replace("127.0.0.1", "localhost")
+    httpserver.expect_request("/out").respond_with_response(Response(status=302, headers={"Location": there}))
+    httpserver.expect_request("/there").respond_with_data(b"there")
+    url = httpserver.url_for("/out").replace("localhost", "127.0.0.1")
+    assert part(split, url) == b"there"
+    inside = socket.getaddrinfo(
+        "127.0.0.2", int(private.rpartition(":")[2].strip("/")), type=socket.SOCK_STREAM
+    )
+    monkeypatch.setattr(connect, "resolve", lambda *_: inside)
+    with pytest.raises(Failed, match="private"):
+        part(split, url)
 
 
 @pytest.mark.parametrize(
