@@ -153,7 +153,7 @@ class Network:
 
 def _useless(sources: Iterable[Source]) -> Iterator[tuple[str, str]]:
     for bundle in (each for each in sources if each.layer == "bundle"):
-        from fallback.bundled import InBundle  # noqa: PLC0415 - few runs have one
+        from fallback.bundles.source import InBundle  # noqa: PLC0415 - few runs have one
 
         if isinstance(bundle, InBundle) and (why := bundle.problem()) is not None:
             yield bundle.name, why

@@ -207,7 +207,7 @@ def in_order(settings: Settings, found: Iterable[str] = ()) -> tuple[Source, ...
 def _bundle(settings: Settings) -> tuple[Source, ...]:
     if settings.bundle is None:
         return ()
-    from fallback.bundled import InBundle  # noqa: PLC0415 - few runs have one
+    from fallback.bundles.source import InBundle  # noqa: PLC0415 - few runs have one
 
     return (InBundle(settings.bundle),)
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from fallback import tar
-from fallback.bundled import PIECE, manifest_text
+from fallback.bundles.input import PIECE
+from fallback.bundles.source import manifest_text
 from fallback.errors import BundleError
 from fallback.ipfs import car, reading
 from fallback.ipfs.cid import Cid, CidError

@@ -11,13 +11,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
-from fallback.bundled import PIECE, ZSTD_MAGIC
 from fallback.errors import BundleError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Form = Literal["tar", "car"]
+
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+PIECE = 1 << 20
 
 WINDOW_LOG = 23
 """8 MiB: what RFC 8878 (3.1.1.1.2) asks every decoder for, and all that one of ours gives."""

@@ -98,9 +98,7 @@ def _told(name: str) -> Iterator[None]:
     """Whatever is wrong with the bundle says of which one."""
     try:
         yield
-    except UNREADABLE as error:
-        raise BundleError(f"{name}: {error}") from error
-    except BundleError as error:
+    except (*UNREADABLE, BundleError) as error:
         raise BundleError(f"{name}: {error}") from error
 
 

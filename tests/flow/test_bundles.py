@@ -37,7 +37,8 @@ from fallback import (
     sync,
     write_car,
 )
-from fallback.bundled import InBundle
+from fallback.bundles.input import Input
+from fallback.bundles.source import InBundle
 from fallback.cache import Cache
 from fallback.events import (
     AttemptEnded,
@@ -1069,10 +1070,9 @@ class TestAsASource:
         """It may be well again for the next file: each says what came of it."""
 
         def failing(*_: Any) -> Any:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
+            raise BundleError(f"it cannot be read: {os.strerror(errno.EIO)}")
 
-        assert asking.bundle is not None
-        monkeypatch.setattr("fallback.tar.Tar", failing)
+        monkeypatch.setattr(Input, "look", failing)
         told: list[Event] = []
         summary = sync(settings=asking, observer=told.append)
         assert not [each for each in told if isinstance(each, Warned)]

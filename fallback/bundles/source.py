@@ -2,8 +2,8 @@
 
 What is in it is found by one walk over its headers, once in a run and whenever the file has changed; a file is
 asked for by its SHA-256, as the bundle's own manifest tells it, and its bytes are proven as all are: a bundle
-that is wrong is a source that is wrong. Exclusions: bundles are made and installed in `bundles`, and one that is
-compressed is no source: nobody could begin in the middle of it.
+that is wrong is a source that is wrong. Loaded where a bundle is set, and with nothing of what makes and installs
+bundles. Exclusions: one that is compressed is no source: nobody could begin in the middle of it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from fallback import tar
-from fallback.errors import ManifestError
+from fallback.bundles.input import PIECE, ZSTD_MAGIC, Input
+from fallback.errors import BundleError, ManifestError
 from fallback.exchange import Request
 from fallback.manifest import MAX_MANIFEST_BYTES, Manifest
 from fallback.names import MANIFEST
-from fallback.outcome import Failed, NotHere
+from fallback.outcome import Failed, NotHere, Unavailable
 from fallback.streams import Stream
 
 if TYPE_CHECKING:
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from fallback.facts import LayerName
     from fallback.outcome import Outcome
     from fallback.wanted import Wanted
-
-ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,7 @@ class _Index:
             with self._opened() as stream:
                 self._looked(stream)
         except Failed as failed:
-            return failed.outcome.reason
+            return failed.outcome.reason if isinstance(failed.outcome, NotHere) else None
         except (FileNotFoundError, NotADirectoryError) as error:
             return f"it is not there ({error.strerror})"
         except PermissionError as error:
@@ -135,24 +133,26 @@ class _Index:
         mark = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
         with self._lock:
             if mark != self._mark:
-                self._places = _walked(stream, about.st_size)
+                self._places = _walked(stream)
                 self._mark = mark
             return self._places
 
 
-def _walked(stream: FileIO, size: int) -> dict[str, tar.Member]:
+def _walked(stream: FileIO) -> dict[str, tar.Member]:
     """Each member that the bundle's manifest names, by its SHA-256.
 
     Raises:
-        Failed: it is no bundle that can be a source.
+        Failed: it is no bundle that can be a source (`NotHere`), or cannot be read.
     """
-    if stream.read(4) == ZSTD_MAGIC:
-        raise Failed(NotHere("the bundle is compressed: unpack it (`zstd -d`), or install it"))
-    stream.seek(0)
+    bundle = Input(stream)
     try:
-        return _places(tar.Tar(_Headers(stream, size)))
+        if bundle.look(4) == ZSTD_MAGIC:
+            raise Failed(NotHere("the bundle is compressed: unpack it (`zstd -d`), or install it"))
+        return _places(tar.Tar(bundle))
     except (tar.TarError, ManifestError) as error:
         raise Failed(NotHere(f"the bundle cannot be used: {error}")) from None
+    except BundleError as error:  # its disk fails
+        raise Failed(Unavailable(str(error))) from error
 
 
 def _places(archive: tar.Tar) -> dict[str, tar.Member]:
@@ -180,16 +180,3 @@ def manifest_text(archive: tar.Tar, members: Iterator[tar.Member]) -> bytes:
     if first.size > MAX_MANIFEST_BYTES:
         raise tar.TarError(f"a manifest of {first.size} bytes; {MAX_MANIFEST_BYTES} are allowed")
     return b"".join(iter(lambda: archive.read(PIECE), b""))
-
-
-class _Headers:
-    """A file of which little is read and most is passed over."""
-
-    def __init__(self, stream: FileIO, size: int) -> None:
-        self._stream, self._size = stream, size
-
-    def read(self, size: int, /) -> bytes:
-        return self._stream.read(size)
-
-    def skip(self, size: int, /) -> bool:
-        return self._stream.seek(size, os.SEEK_CUR) <= self._size
