@@ -14,7 +14,6 @@ import math
 import os
 import re
 import time
-from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -209,7 +208,10 @@ def obtain(
             run.emit(CacheHit(each.model.name, each.file.path, about.st_size))
             results.append(FileResult(each.model.name, each.file.path, "cache", "", about.st_size))
         if missing:
-            _by_threads(sorted(located(missing), key=lambda each: -(each.file.size or 0)), run, results)
+            from fallback.slots import in_slots  # noqa: PLC0415 - see the module
+
+            largest_first = sorted(located(missing), key=lambda each: -(each.file.size or 0))
+            in_slots(largest_first, run, lambda each: results.append(_one(each, run)))
         stopped = False
     finally:
         places = {(each.model.name, each.file.path): place for place, each in enumerate(wanted)}
@@ -226,35 +228,6 @@ def _located(missing: list[Wanted], run: Run, state: State) -> list[Wanted]:
     from fallback.downloads import located  # noqa: PLC0415 - see the module
 
     return located(missing, run, state)
-
-
-def _by_threads(wanted: Sequence[Wanted], run: Run, results: list[FileResult | FileFailure]) -> None:
-    """Results as they come. Whatever ends this early stops the workers and waits for them."""
-    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait  # noqa: PLC0415 - see the module
-
-    waiting = deque(wanted)
-
-    def work() -> None:
-        while True:
-            try:
-                each = waiting.popleft()
-            except IndexError:
-                return
-            results.append(_one(each, run))
-
-    # A call a worker, and not a file: waiting for ten thousand of them is work by itself.
-    with ThreadPoolExecutor(run.settings.jobs, thread_name_prefix="fallback") as pool:
-        left = {pool.submit(work) for _ in range(min(run.settings.jobs, len(wanted)))}
-        try:
-            while left:
-                # Woken now and then so that a signal's handler runs in the main thread.
-                done, left = wait(left, timeout=0.2, return_when=FIRST_EXCEPTION)
-                for worker in done:
-                    worker.result()  # raises what ended it
-        except BaseException:
-            run.stop.set()
-            waiting.clear()
-            raise
 
 
 def _one(wanted: Wanted, run: Run) -> FileResult | FileFailure:

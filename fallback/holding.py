@@ -106,6 +106,8 @@ class Holding:
 
     def _commit(self) -> None:
         self.run.check_promised(self.wanted)
+        self.partial.proof.finish()
+        self.run.network().slots.leave()  # from here on the disk is what is waited for
         self.run.cache.commit(self.wanted, self.partial)
 
     def with_gain(self, outcome: Outcome) -> Outcome:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from fallback.exchange import is_public
 from fallback.health import Health, Pause, carried
 from fallback.race import AT_ONCE
+from fallback.slots import Slots
 from fallback.sources import in_order
 from fallback.watchdog import Limits
 
@@ -72,6 +73,7 @@ class Network:
         self._lock, self._counting, self._noting = threading.Lock(), threading.Lock(), threading.Lock()
         self.received = 0
         """Bytes of files that have come so far, whoever they are for."""
+        self.slots = Slots(settings.jobs)
         self.in_segments = threading.Lock()
         """Held by the one file that is fetched in segments: what is held in memory is bounded, and connections are."""
         at_once = AT_ONCE * settings.jobs + settings.connections

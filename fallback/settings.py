@@ -136,7 +136,7 @@ class Settings:
         "flag",
         "follow a public host's redirect to a private address",
     )
-    jobs: int = _set(4, "count", "files at a time", low=1)
+    jobs: int = _set(4, "count", "files received at a time", low=1)
     connections: int = _set(
         4,
         "count",

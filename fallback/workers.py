@@ -1,6 +1,6 @@
 """The same work of many things, some of them at a time, with its results in order.
 
-Exclusions: what fails is not tried again, and the files of a sync have threads of their own (`engine`).
+Exclusions: what fails is not tried again, and the files of a sync have threads of their own (`slots`).
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ _TOLD_OPTIONS = (
 )
 
 _RUN_OPTIONS = (
-    click.option("--jobs", type=int, metavar="N", help="Files at a time."),
+    click.option("--jobs", type=int, metavar="N", help="Files received at a time."),
     click.option(
         "--deadline",
         "deadline_s",

@@ -12,7 +12,7 @@ from fallback.errors import SettingsError
 
 @click.command()
 @options.settings_options
-@click.option("--jobs", type=int, metavar="N", help="Files at a time.")
+@click.option("--jobs", type=int, metavar="N", help="Files received at a time.")
 @click.option(
     "--host", "serve_host", metavar="ADDRESS", help="Address to listen on; other than loopback needs a token."
 )

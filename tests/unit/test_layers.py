@@ -61,6 +61,7 @@ ORDER = [
     "transport",
     "race",
     "share",
+    "slots",
     "network",
     "metrics",
     "downloads",
