@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--size", choices=("full", "small"), default="full", help="true sizes (default), or small ones"
     )
-    parser.add_argument("--repeat", type=_positive, default=7, metavar="N", help="medians of N (default 7)")
+    parser.add_argument("--repeat", type=positive, default=7, metavar="N", help="medians of N (default 7)")
     parser.add_argument(
         "--most",
         type=float,
@@ -124,7 +124,8 @@ def _clients(text: str) -> tuple[str, ...]:
     return names
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """A number of times, as a command line has it."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("at least 1")

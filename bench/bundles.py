@@ -21,6 +21,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from bench import report
+from bench.asked import positive
 from bench.machine import machine
 from fakes.catalogue import Catalogue, targets
 
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--size", choices=("full", "small"), default="full", help="492 MB (default), or under 1 MB"
     )
-    parser.add_argument("--repeat", type=int, default=5, help="medians of N (default 5)")
+    parser.add_argument("--repeat", type=positive, default=5, help="medians of N (default 5)")
     parser.add_argument("--chunks", action="store_true", help="the manifest has the SHA-256 of each MiB, too")
     options = parser.parse_args(arguments)
     if shutil.which("tar") is None or shutil.which("sha256sum") is None:

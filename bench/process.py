@@ -72,7 +72,7 @@ def run(command: Sequence[str], log: Path, until: Callable[[], bool] | None = No
     """Run one process and measure it; its output goes to `log`. Once `until` says so, it is killed.
 
     The kernel starts a child's peak at ours (exec keeps the high-water mark), so that what is below about
-    30 MB, such as curl's, reads as that.
+    30 MB, such as curl's, reads as that; with ten thousand files, below about 75 MB.
     """
     with log.open("ab") as out:
         started = time.perf_counter()

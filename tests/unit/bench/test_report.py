@@ -63,6 +63,12 @@ def test_every_goal_speaks_of_scenarios_and_clients_that_exist() -> None:
     assert [one.what for one in goals.reached(figures) if one.value is None] == []
 
 
+def test_goals_of_memory_are_of_scenarios_before_those_that_make_the_benchmark_large() -> None:
+    """A child's peak starts at its parent's, and ten thousand files' manifest is 40 MB of ours."""
+    assert list(SCENARIOS)[-2:] == ["1k-small-files", "10k-small-files"]
+    assert not any("small files" in goal.what for goal in goals.GOALS if "peak" in goal.what)
+
+
 def test_a_comparison_is_of_ratios_and_of_what_both_have() -> None:
     now = {"cold": report.rows({"fallback": OURS, "curl": THEIRS, "wget": OURS}, 1)}
     then = {"cold": {"curl": {"ours_over_theirs": 1.0}}}
