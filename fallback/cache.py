@@ -24,7 +24,7 @@ from fallback import durable
 from fallback.errors import StorageError, VerificationError, storage
 from fallback.manifest import CHUNK_BYTES
 from fallback.names import BAK, LEDGER, PARTIAL
-from fallback.places import NO_FILE, Places
+from fallback.places import NO_FILE, Places, walked
 from fallback.state.verified import Row
 
 if TYPE_CHECKING:
@@ -271,7 +271,7 @@ class Cache(Places):
 
         `wanted`: all files of the manifest; a partial of one that is not here yet is kept for it.
         """
-        places = ((folder, name) for folder, _, names in os.walk(self._root) for name in names)
+        places = ((folder, name) for folder, _, names in walked(self._root) for name in names)
         ours = [Path(folder) / name for folder, name in places if name.endswith((PARTIAL, LEDGER, BAK))]
         if not ours:
             return ()

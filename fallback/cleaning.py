@@ -24,6 +24,7 @@ from fallback.errors import SHOWN, StorageError, listed
 from fallback.events import Warned
 from fallback.manifest import File, Manifest, Model
 from fallback.names import MANIFEST, OWN_SUFFIXES, UPGRADES, alias_of
+from fallback.places import walked
 from fallback.settings import CONFIG, Settings
 from fallback.state import State, remembered
 from fallback.stores import Store
@@ -144,7 +145,7 @@ def _versions(settings: Settings, tell: Observer, now: float) -> Iterator[Leftov
 
 def _files(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
     """Every plain file below the folder, by its path there; links are not followed."""
-    for here, _, names in os.walk(folder):
+    for here, _, names in walked(folder):
         for name in names:
             with contextlib.suppress(OSError):
                 about = os.lstat(f"{here}/{name}")

@@ -19,6 +19,7 @@ from fallback.chunks import with_proofs
 from fallback.errors import Problem, StoppedError, StorageError, storage
 from fallback.manifest import CHUNK_BYTES
 from fallback.names import OWN_SUFFIXES
+from fallback.places import walked
 from fallback.reading import shown
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def listed(root: Path, wanted: Callable[[str], bool]) -> Listing:
     inner: list[str] = []
     left_out: list[str] = []
     problems: list[Problem] = []
-    for here, folders, names in os.walk(root, onerror=_raise):
+    for here, folders, names in walked(root, _raise):
         for name in (*folders, *names):
             path = Path(here, name)
             relative = path.relative_to(root).as_posix()

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from fallback.errors import StorageError, storage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from fallback.wanted import Wanted
 
 
@@ -74,3 +76,38 @@ class Places:
     @functools.cached_property
     def _real_root(self) -> str:
         return os.path.realpath(self._root)
+
+
+def walked(
+    root: Path, failed: Callable[[OSError], object] = lambda _error: None
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As `os.walk` from the top, without the recursion that it has before Python 3.12: (folder, folders, other names).
+
+    Folders that are taken out of the second are not walked, nor are links to some. `failed` is told what cannot be read.
+    """
+    due = [str(root)]
+    while due:
+        here = due.pop()
+        folders: dict[str, bool] = {}  # and whether it is a link
+        others: list[str] = []
+        try:
+            with os.scandir(here) as entries:
+                for entry in entries:
+                    if _is_folder(entry):
+                        folders[entry.name] = entry.is_symlink()
+                    else:
+                        others.append(entry.name)
+        except OSError as error:
+            failed(error)
+            continue
+        into = list(folders)
+        yield here, into, others
+        due += (f"{here}/{name}" for name in into if not folders[name])
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Also a link to one; what leads nowhere is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

@@ -93,9 +93,16 @@ def _folder(top: _Folder, names: list[str]) -> _Folder:
     return top
 
 
-def _directory(folder: _Folder, profile: Profile, sink: Sink) -> Built:
-    below = {name: _directory(each, profile, sink) for name, each in folder.folders.items()}
-    return building.directory({**folder.files, **below}, profile, sink)
+def _directory(top: _Folder, profile: Profile, sink: Sink) -> Built:
+    """Each folder after those in it, without recursion: there may be more on the way than Python has room for."""
+    found = [top]
+    for folder in found:
+        found.extend(folder.folders.values())
+    built: dict[int, Built] = {}
+    for folder in reversed(found):
+        below = {name: built[id(each)] for name, each in folder.folders.items()}
+        built[id(folder)] = building.directory({**folder.files, **below}, profile, sink)
+    return built[id(top)]
 
 
 def _built(path: Path, profile: Profile, sink: Sink) -> Built:

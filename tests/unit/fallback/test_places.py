@@ -1,10 +1,13 @@
+import os
+import time
 from pathlib import Path
 
 import pytest
 
+from fallback import Manifest, Settings, find_leftovers, sync
 from fallback.errors import StorageError
 from fallback.manifest import File, Model
-from fallback.places import Places
+from fallback.places import Places, walked
 from fallback.wanted import Wanted
 
 FILE = File(path="onnx/a.bin", size=1, sha256="0" * 64)
@@ -53,3 +56,35 @@ def test_a_link_that_appears_later_is_seen(tmp_path: Path) -> None:
     (root / "m").symlink_to(tmp_path)
     with pytest.raises(StorageError):
         places.inside(root / "m" / "a.bin")
+
+
+def test_a_walk_is_that_of_the_system_s_module(tmp_path: Path) -> None:
+    """Links to folders are told of and not followed; what is taken out is not walked; what cannot be read is told."""
+    for path in ("a/b/c", "a/d", "e", "out/of/it"):
+        (tmp_path / path).mkdir(parents=True)
+        (tmp_path / path / "file").write_bytes(b"")
+    (tmp_path / "a/link").symlink_to("../e")
+    (tmp_path / "a/round").symlink_to("round")
+    walks = []
+    for walk in (walked(tmp_path), os.walk(tmp_path)):
+        seen = {}
+        for here, folders, names in walk:
+            seen[here] = (set(folders), set(names))
+            folders[:] = [name for name in folders if name != "out"]
+        walks.append(seen)
+    assert walks[0] == walks[1]
+    failed: list[OSError] = []
+    assert list(walked(tmp_path / "absent", failed.append)) == []
+    assert [type(each) for each in failed] == [FileNotFoundError]
+
+
+def test_a_models_folder_may_be_deeper_than_python_recurses(deep: Path, tmp_path: Path) -> None:
+    assert sum(1 for _ in walked(deep)) == 1500
+    settings = Settings(models_dir=deep, state_dir=tmp_path / "state", offline=True)
+    manifest = Manifest.parse('{"m": {"files": {}}}', name="of nothing")
+    assert sync(manifest, settings=settings).ok
+    (deep / ".manifests.json").write_text(manifest.to_json())
+    left = find_leftovers(unnamed=True, settings=settings, now=time.time() + 1e6)
+    assert [(each.kind, each.path.name) for each in left] == [("unnamed", "x")]
+    (deep / ".manifests.json").unlink()
+    (deep / ".metrics.json").unlink(missing_ok=True)

@@ -85,3 +85,13 @@ def test_a_file_that_cannot_be_read_is_named(folder: Path) -> None:
     (folder / "b").chmod(0)
     with pytest.raises(StorageError, match="b: Permission denied"):
         tree.of_path(folder, V1_2025)
+
+
+def test_folders_may_be_deeper_than_python_recurses(deep: Path) -> None:
+    made = tree.of_path(deep, V1_2025)
+    assert list(made.files) == ["a/" * 1499 + "x"]
+    expected = made.files["a/" * 1499 + "x"]
+    expected = building.directory({"x": expected}, V1_2025, building.nowhere)
+    for _ in range(1499):
+        expected = building.directory({"a": expected}, V1_2025, building.nowhere)
+    assert made.root == expected
