@@ -56,6 +56,7 @@ class Attempts:
 
     def since(self, timestamp: float) -> list[Record]:
         """The records of `timestamp` and later, oldest first; the newest `LIMIT` of them."""
+        self._db.flush()  # also what another process kept out, if it has let go: a question alone does not try again
         # The plus keeps SQLite off the index: it would sort a million rows to find the newest of them.
         rows = self._db.execute(
             f"SELECT {COLUMNS} FROM attempts WHERE +timestamp BETWEEN ? AND ?"  # noqa: S608 - a constant

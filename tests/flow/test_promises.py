@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,14 +11,15 @@ import pytest
 
 from fakes.faults import RangeIgnored, StaleKeepAlive, Truncate
 from fallback import UnavailableError, fetch, sync
-from fallback.events import AttemptStarted
+from fallback.engine import METRICS_COPY
+from fallback.events import AttemptStarted, FileCompleted, Warned
 from fallback.manifest import Manifest
-from fallback.state import State
+from fallback.state import FILE_NAME, State, later
 from fallback.state.attempts import Record
 from tests.flow.told import ONNX, only, outcomes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from fakes.world import World
@@ -115,3 +118,57 @@ def test_the_state_forgets_what_is_gone(
         assert state.db.execute("SELECT sha256 FROM chunks") == kept
         assert len(kept) == 1
     assert all_right()
+
+
+@pytest.fixture
+def holding(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connection]:
+    """Another process's connection to the state, in a write that it does not end; it is hardly waited for."""
+    monkeypatch.setattr("fallback.state.db.BUSY_S", 0.05)
+    with State(settings.state_path, pytest.fail) as state:
+        state.verified.all()
+    other = sqlite3.connect(settings.state_path / FILE_NAME, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    yield other
+    other.close()
+
+
+def test_what_another_process_kept_from_being_written_is_written_after_it(
+    world: World,
+    settings: Settings,
+    manifest: Manifest,
+    holding: sqlite3.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """P11: the sync goes on meanwhile, and nothing of it is lost; its copy of the metrics has all, too."""
+    monkeypatch.setattr(later, "GROUP_S", 3600.0)
+    told: list[Event] = []
+
+    def observer(event: Event) -> None:
+        told.append(event)
+        if isinstance(event, FileCompleted) and holding.in_transaction:
+            holding.execute("ROLLBACK")
+
+    assert sync(manifest, settings=settings, observer=observer).ok
+    assert not any(isinstance(event, Warned) for event in told)
+    copy = json.loads((settings.models_dir / METRICS_COPY).read_text())
+    assert [record["status"] for record in copy] == ["success", "success"]
+    with State(settings.state_path, pytest.fail) as state:
+        assert sorted(state.verified.all()) == ["org/tiny/config.json", "org/tiny/onnx/model.onnx"]
+        assert [record.status for record in state.attempts.since(0)] == ["success", "success"]
+        assert [download.status for download in state.downloads.newest()] == ["success", "success"]
+
+
+def test_a_state_that_another_process_holds_to_the_end_is_said(
+    world: World,
+    settings: Settings,
+    manifest: Manifest,
+    holding: sqlite3.Connection,
+    all_right: Callable[[], bool],
+) -> None:
+    """P11: once; the files are here."""
+    told: list[Event] = []
+    assert sync(manifest, settings=settings, observer=told.append).ok
+    assert all_right()
+    assert holding.in_transaction
+    [warned] = [event.message for event in told if isinstance(event, Warned)]
+    assert "another process does not let go of it" in warned

@@ -45,3 +45,10 @@ def test_a_process_is_measured(tmp_path: Path) -> None:
     assert 0 < measured.seconds <= time.perf_counter() - began
     assert measured.peak_rss_bytes > 1_000_000
     assert (tmp_path / "log").read_text() == "x\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="proc(5)")
+def test_what_the_benchmark_held_before_is_no_client_s_peak(tmp_path: Path) -> None:
+    held = bytearray(200_000_000)
+    del held
+    assert process.run(["true"], tmp_path / "log").peak_rss_bytes < 200_000_000
