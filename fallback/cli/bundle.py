@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from fallback.cli import options, progress
+from fallback.cli import exits, options, progress
 from fallback.cli.sync import say_summary
 
 
@@ -42,7 +42,7 @@ def create(models: tuple[str, ...], output: Path, **flags: Any) -> None:
     if is_stdout and as_json:
         raise click.UsageError("-o - and --json both want standard output")
     settings = options.load(flags)
-    with progress.observer(as_json=as_json, quiet=quiet) as observer:
+    with exits.of_whole(), progress.observer(as_json=as_json, quiet=quiet) as observer:
         into = sys.stdout.buffer if is_stdout else output
         made = create_bundle(models, into, settings=settings, observer=observer)
     if as_json:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import gc
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from fallback.errors import ConfigError, FallbackError, StoppedError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 UNAVAILABLE = 1
 USAGE = 2
@@ -49,6 +52,19 @@ def report(error: BaseException) -> int:
         say(str(error))
         return STORAGE
     raise error
+
+
+@contextlib.contextmanager
+def of_whole() -> Iterator[None]:
+    """Around the making of what is whole or not there: nothing of it is kept when it is stopped, and so it is said."""
+    try:
+        yield
+    except (KeyboardInterrupt, StoppedError, SystemExit) as error:
+        code = error.code if isinstance(error, SystemExit) else INTERRUPTED
+        if code not in {INTERRUPTED, TERMINATED}:
+            raise
+        say("stopped; nothing of it is kept")
+        raise click.exceptions.Exit(int(code)) from None
 
 
 def leave(code: int) -> NoReturn:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fallback.cli import options, progress
+from fallback.cli import exits, options, progress
 from fallback.events import Published
 from fallback.ipfs.unixfs import PROFILES
 
@@ -75,7 +75,8 @@ def publish(
         with progress.observer(as_json=as_json, quiet=quiet) as observer:
             told = _noting(made, observer)
             if output is not None:
-                publishing.write_car(models, output, settings=settings, observer=told)
+                with exits.of_whole():
+                    publishing.write_car(models, output, settings=settings, observer=told)
             else:
                 where: Any = {"kubo": "kubo", "pinata": "pinata-v3" if pinata_api == "v3" else "pinata"}[to]
                 publishing.publish_models(models, to=where, settings=settings, observer=told)

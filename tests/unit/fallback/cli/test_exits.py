@@ -62,6 +62,36 @@ def test_an_error_has_one_code_and_says_what_to_do_on_stderr(
     assert bool(err) == bool(message)
 
 
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(KeyboardInterrupt(), 130), (errors.StoppedError("stopped"), 130), (SystemExit(143), 143)],
+)
+@pytest.mark.parametrize(
+    ("maker", "arguments"),
+    [
+        ("fallback.bundles.making.create_bundle", ("bundle", "create", "-o", "m.tar")),
+        ("fallback.publish.publishing.write_car", ("publish", "--to", "car", "-o", "m.car")),
+    ],
+)
+def test_what_is_stopped_before_it_is_whole_is_not_said_to_be_kept(
+    error: BaseException,
+    code: int,
+    maker: str,
+    arguments: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stopped(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(maker, stopped)
+    monkeypatch.setattr(sys, "argv", ["fallback", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == code
+    assert capsys.readouterr().err == "fallback: stopped; nothing of it is kept\n"
+
+
 def test_every_error_of_the_tree_has_a_code() -> None:
     """A new error that nobody mapped would be exit 1, which blames the network."""
     tree = {each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, Exception)}
