@@ -330,6 +330,25 @@ def test_one_that_breaks_off_leaves_what_came(
     assert len(cut) <= settings.gateway_attempts
 
 
+def test_a_chunk_whose_turn_is_to_come_gives_the_attempt_back(settings: Settings) -> None:
+    """The one that helps breaks off after more than a chunk, ahead of what is written: it is asked again, though it may fail once."""
+    model = MODELS["large"] | {"files": {PATH: {"size": 16_000_000}}}
+    with World({"large": model}, size="full") as world:
+        world.add("*", Bandwidth(rate=3300))
+        world.add("gateway2", CutEvery(bytes=CHUNK_BYTES + 1000))
+        manifest = Manifest.parse(json.dumps(world.manifest()), name="world")
+        told: list[Event] = []
+        once = replace(
+            settings,
+            gateways=tuple(world.gateways[:2]),
+            gateway_attempts=1,
+            hf_endpoint="http://127.0.0.1:9",
+            preferred_layer="huggingface",  # it is known to be away by then
+        )
+        assert sync(manifest, settings=once, observer=told.append).ok
+        assert ended(told)[host(world.gateways[1])] != "interrupted"
+
+
 def test_the_one_that_led_may_fail_and_another_ends_it(
     world: World, settings: Settings, manifest: Manifest, is_right: Any
 ) -> None:
