@@ -73,8 +73,9 @@ fix: $(READY) ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-check: lint ## lint, and the tests that keep the house in order: layers, exports, documents
-	$(BIN)/python -m pytest -q tests/unit/test_layers.py tests/unit/test_exports.py tests/unit/test_docs.py
+check: lint ## lint, and the tests that keep the house in order: layers, exports, documents, mutants that still apply
+	$(BIN)/python -m pytest -q tests/unit/test_layers.py tests/unit/test_exports.py tests/unit/test_docs.py \
+	  tests/unit/conformance/test_mutants.py::test_every_patch_can_be_applied
 
 bench: $(READY) ## this engine against what people use instead, as ratios: tables, JSON, charts (half an hour)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'

@@ -11,6 +11,7 @@ from __future__ import annotations
 import __future__
 
 import ast
+import contextlib
 import importlib
 import inspect
 import os
@@ -58,6 +59,11 @@ def main() -> int:
 def check() -> int:
     """Apply each in a child of this process; the exit code is how many cannot be."""
     failed = 0
+    for module in {
+        patch["at"].partition(":")[0] for mutant in mutants().values() for patch in mutant["patch"]
+    }:
+        with contextlib.suppress(ImportError):  # said of the mutant that needs it
+            importlib.import_module(module)  # once, and not in every child
     for mutant in mutants().values():
         child = os.fork()
         if child == 0:

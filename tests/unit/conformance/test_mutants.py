@@ -67,7 +67,9 @@ def test_every_patch_can_be_applied() -> None:
     check = subprocess.run(
         [sys.executable, program.__file__, "--check"], capture_output=True, text=True, check=False
     )
-    assert check.returncode == 0, check.stdout
+    assert check.returncode == 0, (
+        f"the engine was changed; these patches in {program.HERE} must follow:\n{check.stdout}"
+    )
 
 
 def test_enough_mutants_and_known_cases() -> None:
