@@ -14,8 +14,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from fakes.faults import fault_from_dict as fault
+from fakes.world import World
 from fallback import Manifest, sync
 from fallback.events import AttemptEnded, FileCompleted
+from tests.flow.conftest import MODELS
 from tests.flow.serving import Server
 from tests.flow.told import until
 
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
     import requests
 
-    from fakes.world import World
     from fallback import Settings
 
 NOBODY = "http://127.0.0.1:9"
@@ -117,10 +118,17 @@ def test_a_network_gets_files_and_nothing_else_without_a_token(world: World, tmp
         assert ask(server, "gm/api/models/sync", "POST").status_code == 404
 
 
-def test_transfers_are_bounded_and_a_slow_client_ends(world: World, tmp_path: Path) -> None:
+def test_transfers_are_bounded_and_a_slow_client_ends(tmp_path: Path) -> None:
     """One that takes nothing holds its place until it is cut off; who comes meanwhile is told when to come again."""
     environment = {**SHARES, "FALLBACK_SHARE_TRANSFERS": "1"}
-    with Server(world, tmp_path, environment=environment) as server:
+    files = {
+        "config.json": {"size": 900},
+        "onnx/model.onnx": {"size": 20_000_000},
+    }  # more than a socket holds
+    with (
+        World({"tiny": MODELS["tiny"] | {"files": files}}, size="full") as world,
+        Server(world, tmp_path, environment=environment) as server,
+    ):
         server.over(server.sync())
         sha256 = digest(world)
         host, port = "127.0.0.1", urlsplit(server.origin).port
