@@ -79,6 +79,7 @@ class Network:
         at_once = AT_ONCE * settings.jobs + settings.connections
         self.askers = ThreadPoolExecutor(at_once * 2, thread_name_prefix="asking")
         """Threads that wait for an answer; twice what is under way at a time, for those that are shut take a moment."""
+        self._keeper = ThreadPoolExecutor(1, thread_name_prefix="keeping")
 
     @property
     def transport(self) -> Transport:
@@ -136,19 +137,22 @@ class Network:
         """Fold what came of an attempt into the health that all workers see and the next run reads."""
         jitter = random.random()  # noqa: S311 - spreads clients, keeps no secret
         pause = Pause(self._settings.backoff_s, self._settings.max_wait_s, self.attempts_of(source), jitter)
-        # A lock of its own: the database may keep us waiting, and a connection is not to wait for that.
         with self._noting:
             before = self.health.get(source.name, Health())
             after = before.after(outcome, began=began, now=self._clock.now(), sha256=sha256, pause=pause)
             self.health[source.name] = after
-            if (
-                after != before
-            ):  # under the lock: a slower thread must not write an older record over this one
-                self._state.health.save(source.name, after)
+        if after != before:
+            # By another thread: who is asked in its place is not to wait for a disk, or for another process's write.
+            self._keeper.submit(self._keep, source.name)
+
+    def _keep(self, name: str) -> None:
+        """In one thread, and what is newest: so no older record is written over a newer one."""
+        self._state.health.save(name, self.health[name])
 
     def close(self) -> None:
-        """Close the kept connections; whoever asked has ended by now."""
+        """Close the kept connections, once what is known of the sources is kept; whoever asked has ended by now."""
         self.askers.shutdown()
+        self._keeper.shutdown()
         if self._transport is not None:
             self._transport.close()
 
