@@ -22,8 +22,8 @@ WORTH_S = 3.0
 """What is left must take one connection so long at least: another one begins in a few round trips."""
 
 FAST_BYTES_S = 16e6
-"""A connection of this rate is no bottleneck, and nor is any of a run that receives so much: on loopback or a LAN,
-where a busy machine is what is slow, nobody else is asked."""
+"""A connection of this rate is no bottleneck: on loopback or a LAN, where a busy machine is what is slow, nobody else
+is asked."""
 
 TRIAL_S = 0.5
 """So long several are measured at least, and as long as they took to begin."""
@@ -67,7 +67,7 @@ class Pace:
         half, at_half, _ = max(mark for mark in marks if mark[0] <= now - span / 2 + 1e-6)
         is_steady = (arrived - at_half) / (now - half) <= STEADY * rate
         around = (everywhere - around_at_first) / span
-        if not (is_steady and rate > 0 and around < FAST_BYTES_S and left >= max(self.least, WORTH_S * rate)):
+        if not (is_steady and 0 < rate < FAST_BYTES_S and left >= max(self.least, WORTH_S * rate)):
             return False
         self.rate, self._around = rate, around
         return True

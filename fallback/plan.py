@@ -207,7 +207,7 @@ class Plan:
             reason = chance.reason
             if reason == UNASKED and known and chance.source in known:
                 reason = f"{UNASKED}: {known[chance.source]}"
-            reasons.append((chance.source, f"{reason} ({why})" if why else reason))
+            reasons.append((chance.source, f"{reason} ({why})" if why not in {None, reason} else reason))
         return GiveUp(tuple(reasons))
 
 

@@ -115,7 +115,10 @@ class Settings:
     hub_attempts: int = _set(3, "count", "attempts of a file at HuggingFace or a mirror", low=1)
     backoff_s: float = _set(2.0, "s", "first pause after a failure, doubling", low=0)
     patience_s: float = _set(
-        3.0, "s", "no first byte for so long, and the next source is asked beside this one", low=0.1
+        3.0,
+        "s",
+        "no first byte for so long, and the next source is asked beside this one; after as long again, a third in place of the first",
+        low=0.1,
     )
     timeout_s: float = _set(30.0, "s", "no progress for so long ends an attempt", low=0.1)
     connect_timeout_s: float = _set(
