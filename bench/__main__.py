@@ -81,7 +81,11 @@ def _judged(document: dict[str, Any]) -> dict[str, Any]:
     """With its goals, and the scenarios in our order."""
     figures = {name: document["figures"][name] for name in SCENARIOS if name in document["figures"]}
     told = [
-        {"what": one.what, "most": one.most, "value": None if one.value is None else round(one.value, 5)}
+        {
+            "what": one.goal.what,
+            "most": one.goal.most,
+            "value": None if one.value is None else round(one.value, 5),
+        }
         for one in goals.reached(figures)
     ]
     return document | {"figures": figures, "goals": told}

@@ -34,18 +34,20 @@ PROGRAMS = Path(__file__).with_name("programs")
 class Client:
     """A program and how it is told of a job. `proves`: it holds every byte against the manifest's SHA-256 itself.
 
-    `needs` is the command or the Python module without which it cannot be measured. `moves`: it has the files at the end.
+    It cannot be measured without the commands `needs` and the Python module `module`. `moves`: it has the files at the end.
     """
 
     name: str
     run: Callable[[Job, Path], Measured]
     proves: bool = False
-    needs: str = ""
+    needs: tuple[str, ...] = ()
+    module: str = ""
     moves: bool = True
 
-    def is_here(self) -> bool:
-        """Whether its program is on this machine."""
-        return not self.needs or shutil.which(self.needs) is not None or find_spec(self.needs) is not None
+    def absent(self) -> list[str]:
+        """What it cannot be measured without and is not on this machine."""
+        modules = [self.module] if self.module and find_spec(self.module) is None else []
+        return modules + [command for command in self.needs if shutil.which(command) is None]
 
 
 def engine(*words: str) -> Callable[[Job, Path], Measured]:
@@ -96,7 +98,10 @@ def curl_killed(job: Job, log: Path) -> Measured:
 
 def curl_fsynced(job: Job, log: Path) -> Measured:
     """`curl -Z`, then `openssl` on two cores, then fsync of every file: what the engine does, by hand."""
-    return _proven_by_openssl(job, log, curl_parallel(job, log), sync=True)
+    had = curl_parallel(job, log)
+    proof = _openssl(job)
+    synced = run(["xargs", "-0", "-a", str(job.beside("paths.txt")), "sync"], log)
+    return had.verified(proof.then(synced))
 
 
 def aria2c(job: Job, log: Path) -> Measured:
@@ -136,15 +141,18 @@ def _of_urls(program: str) -> Callable[[Job, Path], Measured]:
     return client
 
 
-def openssl(job: Job, log: Path) -> Measured:
+def openssl(job: Job, _log: Path) -> Measured:
     """What proving the files costs another program: SHA-256 of each, on two cores, held against the manifest."""
-    return _proven_by_openssl(job, log, Measured(0, 0, 0, 0))
+    return _openssl(job)
 
 
 def bare_python(_job: Job, log: Path) -> Measured:
     """The least that a command line in Python with a database costs."""
     return run([sys.executable, "-c", "import click, sqlite3"], log)
 
+
+PROOF = ("xargs", "openssl")
+"""What `prove` runs."""
 
 CLIENTS = {
     client.name: client
@@ -154,29 +162,30 @@ CLIENTS = {
         Client("fallback verify", engine("verify"), proves=True),
         Client("fallback in process", in_process, proves=True),
         Client("fallback killed", engine_killed, proves=True),
-        Client("curl", curl, needs="curl"),
-        Client("curl -Z", curl_parallel, needs="curl"),
-        Client("curl -Z + fsync", curl_fsynced, proves=True, needs="curl"),
-        Client("curl -Z killed", curl_killed, needs="curl"),
-        Client("aria2c", aria2c, proves=True, needs="aria2c"),
-        Client("aria2c killed", aria2c_killed, proves=True, needs="aria2c"),
-        Client("wget", wget, needs="wget"),
-        Client("huggingface_hub", hub_client, needs="huggingface_hub"),
-        Client("pooch", _of_urls("pooch_loop.py"), proves=True, needs="pooch"),
-        Client("pypdl", _of_urls("pypdl_tasks.py"), needs="pypdl"),
-        Client("requests loop", _of_urls("requests_loop.py")),
-        Client("openssl -P2", openssl, proves=True, needs="openssl"),
+        Client("curl", curl, needs=("curl", *PROOF)),
+        Client("curl -Z", curl_parallel, needs=("curl", *PROOF)),
+        Client("curl -Z + fsync", curl_fsynced, proves=True, needs=("curl", *PROOF, "sync")),
+        Client("curl -Z killed", curl_killed, needs=("curl", *PROOF)),
+        Client("aria2c", aria2c, proves=True, needs=("aria2c",)),
+        Client("aria2c killed", aria2c_killed, proves=True, needs=("aria2c",)),
+        Client("wget", wget, needs=("wget", *PROOF)),
+        Client("huggingface_hub", hub_client, needs=PROOF, module="huggingface_hub"),
+        Client("pooch", _of_urls("pooch_loop.py"), proves=True, module="pooch"),
+        Client("pypdl", _of_urls("pypdl_tasks.py"), needs=PROOF, module="pypdl"),
+        Client("requests loop", _of_urls("requests_loop.py"), needs=PROOF),
+        Client("openssl -P2", openssl, proves=True, needs=PROOF),
         Client("python3 -c import", bare_python, proves=True, moves=False),
     )
 }
 
 
-def prove(client: Client, job: Job, log: Path, measured: Measured) -> Measured:
+def prove(client: Client, job: Job, measured: Measured) -> Measured:
     """The same, with the proof behind it that the client lacks."""
-    return measured if client.proves else _proven_by_openssl(job, log, measured)
+    return measured if client.proves else measured.verified(_openssl(job))
 
 
-def _proven_by_openssl(job: Job, log: Path, measured: Measured, *, sync: bool = False) -> Measured:
+def _openssl(job: Job) -> Measured:
+    """SHA-256 of each file, on two cores; NotDoneError if one is not what it is to be."""
     listed, sums = job.beside("paths.txt"), job.beside("sums.txt")
     wanted = job.sha256()
     listed.write_bytes(b"".join(str(path).encode() + b"\0" for path in wanted))
@@ -187,12 +196,13 @@ def _proven_by_openssl(job: Job, log: Path, measured: Measured, *, sync: bool = 
     at_once = str(max(1, min(len(wanted) // 100, WRITTEN_AT_ONCE // longest)))
     digest = ["xargs", "-0", "-a", str(listed), "-P", "2", "-n", at_once, "openssl", "dgst", "-sha256", "-r"]
     proof = run(digest, sums)
-    if sync:
-        proof = proof.then(run(["xargs", "-0", "-a", str(listed), "sync"], log))
-    seen = {line[66:]: line[:64] for line in sums.read_text().splitlines()}  # "hex *path"
+    said = sums.read_text(errors="replace")
+    if proof.code:
+        raise NotDoneError(f"openssl, by xargs: exit code {proof.code}\n{said[-2000:]}")
+    seen = {line[66:]: line[:64] for line in said.splitlines()}  # "hex *path"
     if seen != {str(path): sha256 for path, sha256 in wanted.items()}:
         raise NotDoneError(f"{len(wanted)} files, and openssl does not find them right")
-    return measured.verified(proof)
+    return proof
 
 
 def _engine(job: Job, *words: str) -> list[str]:
@@ -241,7 +251,13 @@ def _aria2c(job: Job) -> list[str]:
     command = ["aria2c", "-i", str(listed), "-j", str(JOBS), "-x", connections, "-s", connections, "-k", "1M"]
     command += ["-c", "--file-allocation=none"]
     command += [f"--{name}={round(job.patience_s)}" for name in ("connect-timeout", "timeout")]
-    return [*command, "--console-log-level=error", "--summary-interval=0", "--no-conf", "--max-tries=3"]
+    return [
+        *command,
+        "--console-log-level=error",
+        "--summary-interval=0",
+        "--no-conf",
+        f"--max-tries={job.tries}",
+    ]
 
 
 def _program(name: str, log: Path, *arguments: str) -> Measured:

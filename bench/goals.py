@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.job import Job
+from bench.job import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from bench.report import Figures, Row
 
 MIB = 1 << 20
-PATIENCE_S = Job.patience_s
 RSS_MB = 70
 
 
@@ -33,9 +32,13 @@ class Goal:
 class Reached:
     """A goal, and what was measured; None if its scenarios or clients were not."""
 
-    what: str
-    most: float
+    goal: Goal
     value: float | None
+
+    @property
+    def is_met(self) -> bool:
+        """Whether it was measured and is no more than it may be."""
+        return self.value is not None and self.value <= self.goal.most
 
 
 def reached(figures: Figures) -> Iterator[Reached]:
@@ -43,10 +46,10 @@ def reached(figures: Figures) -> Iterator[Reached]:
     for goal in GOALS:
         try:
             value = goal.value(figures)
-        except KeyError:
-            yield Reached(goal.what, goal.most, None)
+        except (KeyError, ZeroDivisionError):  # not measured, or too short to be
+            yield Reached(goal, None)
         else:
-            yield Reached(goal.what, goal.most, value)
+            yield Reached(goal, value)
 
 
 def _ours(figures: Figures, scenario: str) -> Row:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from fakes.catalogue import targets, total_bytes
+from fallback import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 JOBS = 4
 """Files at a time, for every client that can."""
+
+PATIENCE_S = Settings().patience_s
+"""The engine's own, for it is run without settings of the user's (`process`)."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,10 @@ class Job:
     folder: Path
     gateways: Sequence[str]
     hub: str
-    patience_s: float = 3.0
+    patience_s: float = PATIENCE_S
     """After how long without an answer a client that knows of another source is to ask that."""
+    tries: int = 1
+    """How often a client that can be told so is to ask one source for one file."""
 
     def urls(self, gateway: str) -> dict[Path, str]:
         """Each file's URL at a gateway, by where it belongs."""

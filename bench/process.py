@@ -14,7 +14,7 @@ import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 LOOK_S = 0.005
 """How often a process that is to be killed half way is looked at."""
 
-
 LIMIT_S = 300.0
-"""A process that takes longer is killed, and has not done its work: one that hangs is not to cost the others' figures."""
+"""A process that takes longer is killed with all that it started, and has not done its work: one that hangs is not to cost the others' figures."""
 
 
 class NotDoneError(Exception):
@@ -79,10 +78,8 @@ def run(command: Sequence[str], log: Path, until: Callable[[], bool] | None = No
         Path("/proc/self/clear_refs").write_text("5")  # proc(5): our own high-water mark is what we hold now
     with log.open("ab") as out:
         started = time.perf_counter()
-        process = subprocess.Popen(
-            command, env=_environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
-        )
-        overdue = threading.Timer(LIMIT_S, os.kill, (process.pid, signal.SIGKILL))
+        process = _started(command, out)
+        overdue = threading.Timer(LIMIT_S, _kill, (process,))
         overdue.start()
         try:
             if until is not None:
@@ -90,7 +87,7 @@ def run(command: Sequence[str], log: Path, until: Callable[[], bool] | None = No
             _, status, usage = os.wait4(process.pid, 0)
             seconds = time.perf_counter() - started
         except BaseException:  # the benchmark is ended: its folder is about to be deleted
-            process.kill()
+            _kill(process)
             process.wait()
             raise
         finally:
@@ -100,10 +97,31 @@ def run(command: Sequence[str], log: Path, until: Callable[[], bool] | None = No
     return Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit, process.returncode)
 
 
+def _started(command: Sequence[str], out: IO[bytes]) -> subprocess.Popen[bytes]:
+    """In a session of its own, so that what it starts can be killed with it; NotDoneError if it cannot be started."""
+    try:
+        return subprocess.Popen(
+            command,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise NotDoneError(f"{command[0]} cannot be started: {error.strerror}") from None
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """With all that it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def _kill_once(until: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
     while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         if until():
-            process.kill()
+            _kill(process)
             return
         time.sleep(LOOK_S)
 

@@ -74,9 +74,9 @@ def goal_table(reached: Sequence[Reached]) -> str:
     lines, met = [f"{'goal':<74}{'at most':>9}{'measured':>10}"], 0
     for one in reached:
         if one.value is not None:
-            met += one.value <= one.most
-            verdict = "met" if one.value <= one.most else "NOT MET"
-            lines.append(f"{one.what:<74}{one.most:>9.4g}{one.value:>10.4g}   {verdict}")
+            met += one.is_met
+            verdict = "met" if one.is_met else "NOT MET"
+            lines.append(f"{one.goal.what:<74}{one.goal.most:>9.4g}{one.value:>10.4g}   {verdict}")
     told, left = len(lines) - 1, len(reached) - len(lines) + 1
     return "\n".join([*lines, f"{met} of {told} goals are met" + f"; {left} were not measured" * (left > 0)])
 

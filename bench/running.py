@@ -41,7 +41,14 @@ class Stage:
         self._root, self._log = root, root / "log"
         self._manifest_path = root / "manifest.json"
         self._manifest_path.write_text(json.dumps(world.manifest))
-        self._job = Job(world.manifest, self._manifest_path, root / "models", server.gateways, world.hub)
+        self._job = Job(
+            world.manifest,
+            self._manifest_path,
+            root / "models",
+            server.gateways,
+            world.hub,
+            tries=scenario.tries,
+        )
 
     @property
     def files(self) -> int:
@@ -59,7 +66,7 @@ class Stage:
         The engine, who comes first, is measured in any case: the others' figures are ratios to its.
         """
         scenario, ours = self.scenario, self.scenario.clients[0]
-        others = [name for name in scenario.clients[1:] if name in chosen and CLIENTS[name].is_here()]
+        others = [name for name in scenario.clients[1:] if name in chosen and not CLIENTS[name].absent()]
         here, further = [ours, *others], scenario.variants if ours in chosen else None
         return {name: (name, scenario.gateways) for name in here} | dict(further or {})
 
@@ -78,7 +85,7 @@ class Stage:
                 f"exit code {measured.code}, {len(short)} files not there\n"
                 + self._log.read_text(errors="replace")[-2000:]
             )
-        return replace(prove(one, job, self._log, measured), wire_bytes=wire, requests=requests)
+        return replace(prove(one, job, measured), wire_bytes=wire, requests=requests)
 
     def _lay(self, job: Job) -> None:
         """The folder as the scenario wants it: what is complete stays from one run to the next."""

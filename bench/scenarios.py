@@ -44,6 +44,8 @@ class Scenario:
     start: Start = "empty"
     rules: tuple[Mapping[str, Any], ...] = ()
     server: Server = "fakes"
+    tries: int = 1
+    """How often to ask a source for a file, for clients that can be told: what is best for them here."""
     variants: Mapping[str, tuple[str, int]] | None = None
     """Further entries of the engine, by name: one of `clients.CLIENTS`, and of how many gateways it knows."""
 
@@ -115,6 +117,7 @@ SCENARIOS = {
             "every transfer is cut after 50 MB",
             ("fallback", "aria2c"),
             gateways=2,
+            tries=5,
             rules=({"server": "gateway*", "fault": {"name": "cut-every", "bytes": 50 * MB}},),
         ),
         Scenario(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -45,6 +46,24 @@ def test_a_process_is_measured(tmp_path: Path) -> None:
     assert 0 < measured.seconds <= time.perf_counter() - began
     assert measured.peak_rss_bytes > 1_000_000
     assert (tmp_path / "log").read_text() == "x\n"
+
+
+def test_what_a_client_started_is_killed_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `xargs` starts wget: it would go on in the folder of the next."""
+    monkeypatch.setattr(process, "LIMIT_S", 1.0)
+    held = tmp_path / "held"
+    os.mkfifo(held)
+    reader = os.open(held, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert process.run(["sh", "-c", f"sleep 60 > '{held}' & wait"], tmp_path / "log").code == -9
+        assert select.select([reader], [], [], 10)[0] == [reader]  # its end: nobody holds it open
+    finally:
+        os.close(reader)
+
+
+def test_a_program_that_is_not_here_has_not_done_its_work(tmp_path: Path) -> None:
+    with pytest.raises(process.NotDoneError, match="no-such-program cannot be started: No such file"):
+        process.run(["no-such-program"], tmp_path / "log")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="proc(5)")

@@ -40,7 +40,7 @@ def test_a_proof_that_fails_fails_the_client() -> None:
 
 def test_goals_are_told_of_where_their_figures_are_and_only_there() -> None:
     figures = {"cold": report.rows({"fallback": OURS, "curl -Z": THEIRS}, 1000)}
-    reached = {one.what: one.value for one in goals.reached(figures)}
+    reached = {one.goal.what: one.value for one in goals.reached(figures)}
     assert reached["cold / curl -Z alone, unverified: wall"] == 0.667
     assert reached["cold: peak MB"] == 50.0
     assert all(value is None for what, value in reached.items() if "pooch" in what)
@@ -60,7 +60,7 @@ def test_every_goal_speaks_of_scenarios_and_clients_that_exist() -> None:
         name: report.rows(dict.fromkeys((*one.clients, *(one.variants or {})), OURS), 1000)
         for name, one in SCENARIOS.items()
     }
-    assert [one.what for one in goals.reached(figures) if one.value is None] == []
+    assert [one.goal.what for one in goals.reached(figures) if one.value is None] == []
 
 
 def test_goals_of_memory_are_of_scenarios_before_those_that_make_the_benchmark_large() -> None:
