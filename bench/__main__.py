@@ -1,8 +1,8 @@
 """`python -m bench [SCENARIO…] [--clients …] [--size full|small] [--repeat N]`: measures, prints, writes into out/.
 
 What was measured is written after each scenario. With `--from` an earlier run's figures are gone on from, and nothing
-is measured but what is named. Exit 1 only if a client did not do its work; a goal that is missed is said, and fails
-nothing.
+is measured but what is named. Exit 1 only if a client did not do its work, or the figures cannot be written; a goal that
+is missed is said, and fails nothing. Ctrl-C says how to go on.
 """
 
 from __future__ import annotations
@@ -29,26 +29,50 @@ CHART, SHOWN = Path(__file__).parents[1] / ".github" / "bench.svg", "cold"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print and write."""
+    """Measure, print and write; 130 if stopped by Ctrl-C."""
     options = asked.options(arguments)
-    document, failed = options.document, []
+    for line in asked.absent(options):
+        print(line, file=sys.stderr, flush=True)
+    finished: list[str] = []
+    try:
+        failed = _scenarios(options, finished)
+        return _end(options, failed)
+    except KeyboardInterrupt:
+        rest = [name for name in options.scenario if name not in finished]
+        print(
+            f"\n{_stopped(options, rest) if finished else 'stopped: no scenario was finished'}",
+            file=sys.stderr,
+        )
+        return 130
+
+
+def _scenarios(options: argparse.Namespace, finished: list[str]) -> list[str]:
+    """All of them, one after the other, each told of in `finished` and written; who did not do his work."""
+    figures, partial = options.document["figures"], options.document["partial"]
+    failed: list[str] = []
     for name in options.scenario:
+        before = figures.get(name)
         try:
-            failed += _measure(name, options, document["figures"])
+            failed += _measure(name, options, figures)
         except Exception as error:  # noqa: BLE001 - whatever befalls one, the others' half an hour is not lost
             failed.append(name)
             _tell(name, f"given up: {type(error).__name__}: {error}")
-        report.write(options.out / "bench.json", _judged(document))
-    document = _judged(document)
-    report.write(options.out / "bench.json", document)
+        if figures.get(name) is not before:
+            partial.pop(name, None)
+            partial |= {name: options.lacks} if options.lacks else {}
+        _keep(options)
+        finished.append(name)
+    return failed
+
+
+def _end(options: argparse.Namespace, failed: list[str]) -> int:
+    """What all scenarios together say; the exit code."""
+    kept, document = _keep(options), _judged(options.document)
     figures = document["figures"]
     for name, entries in figures.items():
         if name not in options.scenario:
             print(report.table(name, SCENARIOS[name].what, entries), end="\n\n")
-    print(report.goal_table(list(goals.reached(figures))))
-    if options.baseline is not None:
-        print("\nRatios beside those of the baseline:")
-        print(report.against(options.baseline["figures"], figures))
+    _judge(document, options.baseline)
     drawn = _draw(figures, options.out)
     if options.record:
         _record(options.out, document)
@@ -56,7 +80,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"\nmedians of {document['repeat']} at most, {cpus} CPUs; {options.out}: bench.json, {drawn}")
     if failed:
         print(f"did not do their work: {', '.join(failed)}", file=sys.stderr)
-    return 1 if failed else 0
+    return 0 if kept and not failed else 1
+
+
+def _keep(options: argparse.Namespace) -> bool:
+    """Write what there is; whether that went well. It is said if not, and what is measured next is no less worth it."""
+    path = options.out / "bench.json"
+    try:
+        report.write(path, _judged(options.document))
+    except OSError as error:
+        print(f"{path} is not written: {error.strerror}; the tables here are all there is", file=sys.stderr)
+        return False
+    return True
+
+
+def _stopped(options: argparse.Namespace, rest: list[str]) -> str:
+    where = options.out / "bench.json"
+    return f"stopped; what is finished is in {where}; go on with: {asked.onward(options, rest)}"
+
+
+def _judge(document: dict[str, Any], baseline: dict[str, Any] | None) -> None:
+    """Goals, and the comparison with the baseline: of figures that can be held against them."""
+    size = document["size"]
+    if size == "full":
+        print(report.goal_table(list(goals.reached(document["figures"]))))
+    else:
+        print(f"no goals: they are of full sizes, and this is {size}")
+    if baseline is None:
+        return
+    if baseline["size"] == size:
+        print("\nRatios beside those of the baseline:")
+        print(report.against(baseline["figures"], document["figures"]))
+    else:
+        print(f"no comparison: the baseline is of size {baseline['size']}, and this is {size}")
 
 
 def _measure(name: str, options: argparse.Namespace, figures: report.Figures) -> list[str]:
@@ -72,21 +128,28 @@ def _measure(name: str, options: argparse.Namespace, figures: report.Figures) ->
         tell = functools.partial(_tell, name)
         results = running.measured(stage, options.clients, options.repeat, options.most, tell)
         if results:
-            figures[name] = report.rows(results, stage.total_bytes, stage.files)
+            before = figures.get(name, {}) if options.lacks == asked.CHOSEN else {}
+            entries = stage.entries(options.clients)
+            left = {entry: row for entry, row in before.items() if entry not in entries}
+            if left:
+                tell(f"of the earlier run, with its ratios: {', '.join(left)}")
+            new = report.rows(results, stage.total_bytes, stage.files)
+            figures[name] = report.beside(new, left, scenario.entries)
             print(report.table(name, scenario.what, figures[name]), end="\n\n", flush=True)
         return [f"{name}: {entry}" for entry in stage.entries(options.clients) if entry not in results]
 
 
 def _judged(document: dict[str, Any]) -> dict[str, Any]:
-    """With its goals, and the scenarios in our order."""
+    """With its goals, which are of full sizes, and the scenarios in our order."""
     figures = {name: document["figures"][name] for name in SCENARIOS if name in document["figures"]}
+    judged = goals.reached(figures) if document["size"] == "full" else ()
     told = [
         {
             "what": one.goal.what,
             "most": one.goal.most,
             "value": None if one.value is None else round(one.value, 5),
         }
-        for one in goals.reached(figures)
+        for one in judged
     ]
     return document | {"figures": figures, "goals": told}
 
@@ -97,7 +160,10 @@ def _draw(figures: report.Figures, folder: Path) -> str:
         return "no charts, for matplotlib is not here (extra bench)"
     from bench import charts  # noqa: PLC0415 - as above
 
-    drawn = charts.draw(figures, {name: one.what for name, one in SCENARIOS.items()}, folder)
+    try:
+        drawn = charts.draw(figures, {name: one.what for name, one in SCENARIOS.items()}, folder)
+    except OSError as error:
+        return f"no charts: {error.strerror}"
     return f"{len(drawn)} charts"
 
 
@@ -113,5 +179,6 @@ def _tell(scenario: str, what: str) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers and folders go as at any other end
+    for ended in (signal.SIGTERM, signal.SIGHUP):  # servers and folders go as at any other end
+        signal.signal(ended, lambda number, _: sys.exit(128 + number))
     sys.exit(main())

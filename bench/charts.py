@@ -40,8 +40,9 @@ def _scenario(name: str, what: str, entries: Mapping[str, Row], to: Path) -> Pat
     proof = [entries[each]["verify_seconds"] for each in names]
     ours = next(iter(entries))
     colours = [OURS if each.startswith(ours) else THEIRS for each in names]
+    synced = ", and fsync where it says so" if any(each.endswith("+ fsync") for each in names) else ""
     axes.barh(names, bare, color=colours)
-    axes.barh(names, proof, left=bare, color=PROOF, label="SHA-256 by openssl afterwards")
+    axes.barh(names, proof, left=bare, color=PROOF, label=f"SHA-256 by openssl afterwards{synced}")
     for place, each in enumerate(names):
         row = entries[each]
         ratio = "" if each == ours else f" (ours/theirs {row['ours_over_theirs']:.2f})"

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
 import subprocess
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+PROGRAMS = {
+    "curl": "--version",
+    "aria2c": "--version",
+    "wget": "--version",
+    "nginx": "-v",
+    "openssl": "version",
+}
+MODULES = ("huggingface_hub", "pooch", "pypdl", "requests")
 
 
 def machine(folder: Path) -> dict[str, Any]:
@@ -18,7 +29,7 @@ def machine(folder: Path) -> dict[str, Any]:
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory": _first("/proc/meminfo", "MemTotal"),
         "python": platform.python_version(),
-        "curl": _curl(),
+        "peers": _peers(),
         "folder": str(folder),
         "file_system": _file_system(folder),
     }
@@ -32,11 +43,18 @@ def _first(path: str, key: str) -> str | None:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), None)
 
 
-def _curl() -> str | None:
-    if shutil.which("curl") is None:
-        return None
-    told = subprocess.run(["curl", "--version"], capture_output=True, text=True, check=True)
-    return told.stdout.splitlines()[0]
+def _peers() -> dict[str, str]:
+    """The version of each program and module that is measured or serves, if it is here; a program's in its own words."""
+    told = {}
+    for name, flag in PROGRAMS.items():
+        found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+        if found is not None:
+            said = subprocess.run([found, flag], capture_output=True, text=True, check=False, timeout=10)
+            told[name] = next(iter((said.stdout + said.stderr).splitlines()), "")
+    for name in MODULES:
+        with contextlib.suppress(PackageNotFoundError):
+            told[name] = version(name)
+    return told
 
 
 def _file_system(folder: Path) -> str | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
     from bench.goals import Reached
     from bench.process import Measured
+
+LEFT_BYTES = 1 << 20
+"""More than the figures and charts of all scenarios take."""
 
 Row = dict[str, Any]
 Figures = dict[str, dict[str, Row]]
@@ -28,6 +32,12 @@ def rows(measured: Mapping[str, Sequence[Measured]], total_bytes: int, files: in
     """
     ours = statistics.median(one.seconds for one in next(iter(measured.values())))
     return {name: _row(runs, ours, total_bytes) | {"files": files} for name, runs in measured.items()}
+
+
+def beside(new: Mapping[str, Row], left: Mapping[str, Row], order: Sequence[str]) -> dict[str, Row]:
+    """What was measured anew, and what is left of an earlier run, in this order."""
+    both = {**left, **new}
+    return {name: both[name] for name in order if name in both}
 
 
 def _row(runs: Sequence[Measured], ours: float, total_bytes: int) -> Row:
@@ -50,7 +60,10 @@ def _row(runs: Sequence[Measured], ours: float, total_bytes: int) -> Row:
 
 
 def table(scenario: str, what: str, entries: Mapping[str, Row]) -> str:
-    """Fixed columns, a line an entry; `of` so many runs; `verify` is the part of the wall time that another program proved bytes in."""
+    """Fixed columns, a line an entry; `of` so many runs; `verify` is the part of the wall time that came after the client.
+
+    That is another program's proof of the bytes, and where the entry says so, fsync.
+    """
     columns = f"{'wall s':>8}{'min':>8}{'max':>8}{'of':>4}{'verify':>8}{'cpu s':>8}{'peak MB':>9}{'wire MB':>9}{'requests':>9}"
     lines = [f"{scenario}: {what}", f"  {'':<24}{columns}{'ours/theirs':>12}{'/bare':>7}"]
     for number, (name, row) in enumerate(entries.items()):
@@ -66,6 +79,7 @@ def table(scenario: str, what: str, entries: Mapping[str, Row]) -> str:
             f"  {name:<24}{row['seconds']:>8.3f}{min(each):>8.3f}{max(each):>8.3f}{len(each):>4}{verify:>8}{row['cpu_seconds']:>8.2f}"
             f"{row['peak_rss_mb']:>9.1f}{row['wire_bytes'] / 1e6:>9.1f}{row['requests']:>9}{ratios:>12}{bare:>7}"
         )
+    lines += [f"  {name}: its verify has the fsync in it" for name in entries if name.endswith("+ fsync")]
     return "\n".join(lines)
 
 
@@ -89,7 +103,8 @@ def against(baseline: Figures, figures: Figures) -> str:
             then = baseline.get(scenario, {}).get(name)
             if then is not None:
                 was, now = then["ours_over_theirs"], row["ours_over_theirs"]
-                lines.append(f"{scenario:<34}{name:<26}{was:>8.2f}{now:>8.2f}{now / was:>10.2f}")
+                ratio = f"{now / was:>10.2f}" if was else f"{'-':>10}"
+                lines.append(f"{scenario:<34}{name:<26}{was:>8.2f}{now:>8.2f}{ratio}")
     return "\n".join(lines)
 
 
@@ -97,5 +112,16 @@ def write(path: Path, document: Mapping[str, Any]) -> None:
     """As JSON; makes the folder. What was there stays until all of it is written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
-    new.write_text(json.dumps(document, indent=2) + "\n")
-    new.replace(path)
+    try:
+        new.write_text(json.dumps(document, indent=2) + "\n")
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+
+
+def probe(folder: Path) -> None:
+    """Make the folder, and see that what a run leaves has room there; OSError if not. Leaves nothing but the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(LEFT_BYTES))

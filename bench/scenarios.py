@@ -49,6 +49,11 @@ class Scenario:
     variants: Mapping[str, tuple[str, int]] | None = None
     """Further entries of the engine, by name: one of `clients.CLIENTS`, and of how many gateways it knows."""
 
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """Who is measured where all programs are here, in the order of tables."""
+        return (*self.clients, *(self.variants or ()))
+
 
 def _hangs(*numbers: int) -> tuple[Mapping[str, Any], ...]:
     return tuple({"server": f"gateway{n}", "fault": {"name": "accept-silent"}} for n in numbers)

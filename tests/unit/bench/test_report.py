@@ -134,6 +134,30 @@ def test_clients_take_turns_at_being_first(repeat: int, first: str) -> None:
     assert sorted(turns) == ["a", "b", "c"]
 
 
+def test_a_table_says_what_is_in_the_time_after_a_client() -> None:
+    """Its proof, and of one entry the fsync too."""
+    note = "curl -Z + fsync: its verify has the fsync in it"
+    assert note in report.table("cold", "", report.rows({"fallback": OURS, "curl -Z + fsync": THEIRS}, 1))
+    assert "fsync" not in report.table("cold", "", report.rows({"fallback": OURS, "curl -Z": THEIRS}, 1))
+
+
+def test_what_cannot_be_written_leaves_nothing_half_written(tmp_path: Path) -> None:
+    (tmp_path / "bench.json").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        report.write(tmp_path / "bench.json", {})
+    with pytest.raises(TypeError):
+        report.write(tmp_path / "other.json", {"figures": object()})
+    assert [path.name for path in tmp_path.iterdir()] == ["bench.json"]
+
+
+def test_a_folder_is_made_and_probed_without_a_trace(tmp_path: Path) -> None:
+    report.probe(tmp_path / "a" / "b")
+    assert not list((tmp_path / "a" / "b").iterdir())
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):
+        report.probe(tmp_path / "file")
+
+
 def test_what_is_written_can_be_read(tmp_path: Path) -> None:
     report.write(tmp_path / "new" / "bench.json", {"figures": {}})
     assert (tmp_path / "new" / "bench.json").read_text() == '{\n  "figures": {}\n}\n'
