@@ -261,7 +261,7 @@ def _changed(file: _File, event: FileEvent) -> bool:
             file.speed, file.eta = rate, eta
         case AttemptEnded(bytes_total=total):
             file.total, file.speed, file.eta = total if total is not None else file.total, 0.0, None
-            if event.ok:
+            if not event.is_error:
                 return False  # the file's completion follows
             file.status, file.error = "error", event.reason
         case Waiting(seconds=seconds, reason=reason):

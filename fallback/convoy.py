@@ -3,8 +3,8 @@
 It begins when the connection that has the file turns out to be what is waited for (`pace`). That one takes segments
 from then on, and so do others: the next sources of the plan that have nothing against them, one connection each;
 where there are none, a second one to the same source. What they bring is held in memory and given on in the file's
-order (`segments`), so whoever writes sees one body: one proof, one deadline, one commit, and on disk nothing but
-what is proven so far. If all that the run receives does not grow by it, one connection is left, which asks for
+order (`segments`), so whoever writes sees one body: one proof, one deadline, one commit, and on disk nothing out
+of order. If all that the run receives does not grow by it, one connection is left, which asks for
 the rest at once, as if nothing had been.
 
 A leg that fails is the plan's to learn of, as in a race, and whoever is asked in its place is the plan's to say; the
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 LOOK_S = 0.1
 """How often it is looked after the legs while nothing comes."""
 
+LATE = 2
+"""So often in a row a leg may be late with its segment before it is no help any more."""
+
 PER_SOURCE = 2
 """Connections to one source, where it is all there is."""
 
@@ -75,7 +78,7 @@ class Convoy:
                 if take.response is not None:
                     self._crew.begin(take.response)
                 for data in take.data:
-                    yield take.leg.leg, data
+                    yield take.by.leg, data
                 take.data.clear()  # it and its segment know each other: nothing else would free them soon
             if self._segments.is_over:
                 return
@@ -98,9 +101,10 @@ class Convoy:
             self._changed.notify_all()
         wait(self._under_way)
         if kind is None:
-            ended = sorted(self._under_way.items(), key=lambda pair: pair[1].leg.is_shut)
-            for future, member in ended[1:]:
-                self._crew.lost(member.leg, self._told(member, future.result()))
+            told = [(each, self._told(each, future.result())) for future, each in self._under_way.items()]
+            told.sort(key=lambda pair: not isinstance(pair[1], PartDelivered))
+            for member, outcome in told[1:]:
+                self._crew.lost(member.leg, outcome)
 
     def _ask_others(self) -> None:
         """As many as are worth it; in the place of one that failed, another."""
@@ -163,8 +167,8 @@ class Convoy:
 
     def _told(self, member: Member, outcome: Outcome) -> Outcome:
         """What is told of one that was not the last. `gained`: all that stays of it, also what has not had its turn."""
-        if member.leg.is_shut:
-            return Outrun("another one had the same part first")
+        if isinstance(outcome, PartDelivered) and not (member.leg.received or self._segments.waiting(member)):
+            return Outrun("others had the same parts first")
         names = [each.leg.source.name for each in self._under_way.values()]
         if names.count(member.leg.source.name) > 1 and not isinstance(outcome, PartDelivered):
             return Outrun(f"one connection of two: {outcome.reason}")
@@ -203,6 +207,8 @@ class Convoy:
             while (take := first or self._taken(member)) is not None:
                 first = None
                 self._fetch(member, take)
+                if member.late == LATE:
+                    return Outrun(f"others had {LATE} parts in a row before it")
             return PartDelivered("what it was asked for came")
         except Failed as failed:
             return failed.outcome
@@ -215,6 +221,7 @@ class Convoy:
     def _taken(self, member: Member) -> Take[Member] | None:
         """What it is to fetch now, which may take a while to be known; None: no more."""
         with self._changed:
+            member.leg.is_outdone = False
             while not (member.task is Task.NONE or self._segments.is_all_here):
                 legs = 0 if member.task is Task.REST else len(self._under_way)
                 take = self._segments.take(member, time.monotonic(), legs)
@@ -226,13 +233,18 @@ class Convoy:
     def _fetch(self, member: Member, take: Take[Member]) -> None:
         try:
             self._read(member, take)
-        except BaseException:
+        except BaseException as error:
             with self._changed:
                 self._segments.failed(take)
-            raise
+                if not (isinstance(error, Failed) and take.is_outdone):
+                    raise
         with self._changed:
+            if not take.is_outdone:
+                member.late = 0
+            elif not take.is_hedge:  # one that only came to help is not late
+                member.late += 1
             for other in self._segments.done(take, time.monotonic()):
-                other.leg.shut()
+                other.leg.outdo()
             self._changed.notify_all()
 
     def _read(self, member: Member, take: Take[Member]) -> None:
@@ -253,6 +265,6 @@ class Convoy:
 
 def _final(member: Member, outcome: Outcome) -> Outcome:
     """What is told of the last: that it gives no ranges is no excuse any more, for nobody else has the file."""
-    if member.leg.is_shut:  # for one that has failed since
-        return Interrupted("it was late with its part", member.leg.received)
+    if member.late == LATE:  # others had its parts, and have failed since
+        return Interrupted("it was late with its parts", member.leg.received)
     return Malformed(outcome.reason) if isinstance(outcome, Outrun) else outcome

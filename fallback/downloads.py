@@ -81,7 +81,7 @@ class Keeper:
                     self._write(way)
             case AttemptEnded():
                 self._write(way)
-                error = None if event.ok else f"{event.source}: {event.reason}"
+                error = f"{event.source}: {event.reason}" if event.is_error else None
                 self._state.downloads.attempted(way.path, error=error, now=now)
                 self._count(event, wanted)
             case FileCompleted(size=size):

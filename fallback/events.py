@@ -96,8 +96,15 @@ class AttemptEnded(AttemptEvent):
 
     @property
     def ok(self) -> bool:
-        """Whether what was asked for came and was proven."""
-        return self.outcome in {"delivered", "part_delivered"}
+        """Whether bytes of the file came, and nothing was wrong: also of one that was outrun after a while."""
+        return self.outcome in {"delivered", "part_delivered"} or (
+            self.outcome == "outrun" and self.bytes_received > 0
+        )
+
+    @property
+    def is_error(self) -> bool:
+        """Whether something went wrong; one that was outrun before its first byte is neither right nor wrong."""
+        return not self.ok and self.outcome != "outrun"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +186,7 @@ def engine_progress(event: Event) -> dict[str, Any] | None:
             }
         case FileCompleted():
             return {"layer": event.layer, "status": "success"}
-        case AttemptEnded() if not event.ok:
+        case AttemptEnded() if event.is_error:
             return _at(event) | {"attempt": event.attempt, "status": "error", "error": event.reason}
         case FileFailed():
             return {"status": "error", "error": event.error}

@@ -64,6 +64,8 @@ class Member:
     came: int = 0
     etag: str | None = None
     has_begun: bool = False
+    late: int = 0
+    """Segments in a row that it was so late with that another one had them first."""
     task: Task = Task.ANY
 
     def ask(self, crew: Crew, start: int, stop: int | None) -> tuple[Begun, Response]:

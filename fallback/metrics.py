@@ -106,6 +106,8 @@ class Recorder:
         match event:
             case AttemptEnded(outcome="storage"):
                 pass  # this machine's disk: no source is to answer for it
+            case AttemptEnded(outcome="outrun", bytes_received=0):
+                pass  # another was faster, which says nothing of this one
             case AttemptEnded(outcome=outcome):
                 self._add(
                     event,

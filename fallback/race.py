@@ -42,11 +42,23 @@ class Leg:
     received: int = 0
     """Bytes of the file that came from it, as far as they were of use."""
     is_shut: bool = False
-    """Nobody waits for it any more: looked at by whoever asks (`Network.open`)."""
+    """Nobody waits for it any more."""
+    is_outdone: bool = False
+    """Nobody waits for the answer that it waits for or reads now; another one may be asked for after it."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the answer is to end now: looked at by whoever asks (`Network.open`)."""
+        return self.is_shut or self.is_outdone
 
     def shut(self) -> None:
         """End it, at once: a thread that waits for an answer is waited for itself."""
         self.is_shut = True
+        WATCHDOG.look()
+
+    def outdo(self) -> None:
+        """End this one answer, at once."""
+        self.is_outdone = True
         WATCHDOG.look()
 
 
@@ -87,7 +99,7 @@ class Race:
             lost: told what each of the others came to.
 
         Raises:
-            Failed: never; whatever else `ask` raises, such as StoppedError.
+            StoppedError: the run was told to stop; and whatever else `ask` raises, but for Failed.
         """
         self._enter(entered(source, step))
         while True:

@@ -2,15 +2,16 @@
 
 The file is taken in order, a *segment* at a time: a few MiB just ahead of what is written, as many as its
 leg (a source that is asked) brings in a moment, so that a slow one keeps nobody waiting for long. A segment is
-held in memory until it is whole and its turn has come: nothing is ever on disk that is not proven in order, and a
-kill loses `HELD` at most. Segments end where chunks do, so that each chunk has one sender, who can be blamed; but for
+held in memory until it is whole and its turn has come: nothing is ever on disk out of order, and a kill loses
+`HELD` at most. Segments end where chunks do, so that each chunk has one sender, who can be blamed; but for
 the one that a leg broke off in which had the next turn.
 
 The rules:
 
 - What somebody left unfinished is taken first; then new segments, while not more than `HELD` is held.
 - Who has nothing else to do takes a segment once more that another one is late with (the hedge), the first first;
-  whoever has it whole first counts, and the other is to be shut. So no stalled leg holds up the rest, nor the end.
+  whoever has it whole first counts, and the other goes on with the next. So no stalled leg holds up the rest, nor
+  the end; and who was late is taken to be as slow as it was, until it brings a segment again.
 - Of a segment whose leg fails, the chunks that came stay; of the one whose turn is next every byte, as of one stream.
 - The last segments are smaller, for all to end at the same time.
 
@@ -52,7 +53,7 @@ L = TypeVar("L", bound=Hashable)
 class Take(Generic[L]):
     """What one leg brings of one segment."""
 
-    leg: L
+    by: L
     segment: Segment[L]
     since: float
     data: list[bytes] = field(default_factory=list)
@@ -60,6 +61,16 @@ class Take(Generic[L]):
     """Bytes that have come."""
     response: Response | None = None
     """What brings them; None: the same one that brought what is before."""
+
+    @property
+    def is_outdone(self) -> bool:
+        """Whether another one had the segment first."""
+        return self.segment.whole not in {None, self}
+
+    @property
+    def is_hedge(self) -> bool:
+        """Whether another one was late with the segment when it was taken."""
+        return self.segment.late not in {None, self}
 
 
 @dataclass(eq=False, slots=True)
@@ -70,6 +81,8 @@ class Segment(Generic[L]):
     stop: int
     takes: list[Take[L]] = field(default_factory=list)
     whole: Take[L] | None = None
+    late: Take[L] | None = None
+    """Beside which another one was asked for it."""
 
     @property
     def size(self) -> int:
@@ -112,7 +125,7 @@ class Segments(Generic[L]):
 
     def waiting(self, leg: L) -> int:
         """Bytes that `leg` has brought, and whose turn is still to come."""
-        return sum(each.size for each in self._open if each.whole and each.whole.leg == leg)
+        return sum(each.size for each in self._open if each.whole and each.whole.by == leg)
 
     def take(self, leg: L, now: float, legs: int) -> Take[L] | None:
         """What `leg` is to fetch now, one of so many, or of none: then no new one. None: nothing, for now."""
@@ -124,6 +137,7 @@ class Segments(Generic[L]):
         if segment is None:
             return None
         take = Take(leg, segment, now)
+        segment.late = segment.takes[0] if segment.takes else None
         segment.takes.append(take)
         return take
 
@@ -135,12 +149,16 @@ class Segments(Generic[L]):
     def done(self, take: Take[L], now: float) -> list[L]:
         """The segment is whole; who else was fetching it, for nothing now."""
         segment = take.segment
-        self._rates[take.leg] = take.size / max(now - take.since, 1e-3)
         if segment.whole is not None:
             take.data.clear()
             return []
+        self._rates[take.by] = take.size / max(now - take.since, 1e-3)
         segment.whole = take
-        others = [each.leg for each in segment.takes if each is not take]
+        others = [each.by for each in segment.takes if each is not take]
+        late = segment.late
+        if late is not None and late is not take:
+            rate = max(late.size, 1) / max(now - late.since, 1e-3)
+            self._rates[late.by] = min(rate, self._rate(late.by))
         segment.takes.clear()
         return others
 
@@ -187,7 +205,7 @@ class Segments(Generic[L]):
         return self._rates.get(leg, self._first_rate)
 
     def _is_late(self, segment: Segment[L], leg: L, now: float) -> bool:
-        if segment.whole or len(segment.takes) != 1 or segment.takes[0].leg == leg:
+        if segment.whole or len(segment.takes) != 1 or segment.takes[0].by == leg:
             return False
         take = segment.takes[0]
         taken_s, mine_s = now - take.since, segment.size / self._rate(leg)

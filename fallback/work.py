@@ -164,7 +164,7 @@ class Work:
         run, settings = self.run, self.run.settings
         rate = settings.last_source_min_rate_bytes_s if leg.alone else settings.min_rate_bytes_s
         answer = run.network().open(
-            leg.request, min_rate_bytes_s=rate, ends_in_s=run.left_s(), is_shut=lambda: leg.is_shut
+            leg.request, min_rate_bytes_s=rate, ends_in_s=run.left_s(), is_shut=lambda: leg.is_over
         )
         with contextlib.ExitStack() as kept:
             kept.enter_context(answer)

@@ -65,7 +65,7 @@ class Prometheus:
                 self._attempts.labels(layer, source, outcome).inc()
                 self._bytes.labels(layer, source).inc(event.bytes_received)
                 self._seconds.labels(layer, source).observe(event.seconds)
-                if not event.ok:
+                if event.is_error:
                     self._errors.labels(layer, source, outcome).inc()
             case Blamed(earlier=True, layer=layer, source=source):
                 self._errors.labels(layer, source, "corrupt").inc()

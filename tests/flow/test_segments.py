@@ -26,7 +26,7 @@ from fakes.faults import (
     Status,
 )
 from fakes.world import World
-from fallback import Manifest, Settings, StoppedError, StorageError, sync
+from fallback import Manifest, Settings, StoppedError, StorageError, segments, sync
 from fallback.events import AttemptEnded, AttemptStarted, Blamed, Progressed
 from fallback.ipfs.unixfs import V0_2015
 from fallback.manifest import CHUNK_BYTES
@@ -303,7 +303,7 @@ def test_where_every_connection_breaks_off_several_cost_no_more_than_one(
 def test_one_that_is_silent_holds_nobody_up(
     world: World, settings: Settings, manifest: Manifest, is_right: Any, at: int | None
 ) -> None:
-    """What it was asked for is asked of another one, and it is shut."""
+    """What it was asked for is asked of another one."""
     for start in CHUNKS:
         world.add("gateway2", Hang() if at is None else Stall(offset=start + at))
     patient = replace(settings, timeout_s=30, patience_s=20)
@@ -313,7 +313,34 @@ def test_one_that_is_silent_holds_nobody_up(
     assert time.monotonic() - began < 15
     assert is_right()
     assert ended(told)[host(world.gateways[1])] == "outrun"
-    assert len(ranges(world, "gateway2")) == 1
+    assert len(ranges(world, "gateway2")) <= 2
+
+
+@pytest.mark.parametrize("is_late_again", [False, True], ids=["once", "always"])
+def test_one_that_is_late_goes_on_with_the_next_part_once(
+    world: World,
+    settings: Settings,
+    manifest: Manifest,
+    is_right: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_late_again: bool,
+) -> None:
+    """Another one has that part before it; one that is late again is no help any more, and nothing is held against it."""
+    monkeypatch.setattr(segments, "HELD", 3 * CHUNK_BYTES)  # the other one has nothing else to do soon
+    monkeypatch.setattr(Pace, "worth", lambda *_: None)
+    world.add("gateway2", Hang(), nth=None if is_late_again else 1)
+    told: list[Event] = []
+    assert sync(manifest, settings=only(settings, 1, 2), observer=told.append).ok
+    assert is_right()
+    parts = [start for start, _ in ranges(world, "gateway2")]
+    assert len({start for start, _ in ranges(world, "gateway1")} & set(parts)) == 1 + is_late_again
+    outcome = ended(told)[host(world.gateways[1])]
+    if is_late_again:
+        assert (outcome, len(parts)) == ("outrun", 2)
+    else:
+        assert outcome in {"delivered", "part_delivered"}
+        assert len(parts) > 2
 
 
 def test_one_that_breaks_off_leaves_what_came(

@@ -62,6 +62,7 @@ HUB: At = ("tts", "a.onnx", "huggingface", "huggingface.co", 1)
             },
         ),
         (AttemptEnded(*AT, "delivered", "", 5, 5, 0.1), None),
+        (AttemptEnded(*AT, "outrun", "another's body began first", 0, 5, 0.1), None),
         (Waiting("tts", "a.onnx", "dweb.link", 2.0, "429"), None),
         (RunEnded(1, 0, 5, 0.1), None),
     ],

@@ -1,6 +1,7 @@
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,7 @@ ATTEMPT = {
             ended("throttled"),
             ATTEMPT | {"status": "error", "error_type": "throttled", "error_message": "why throttled"},
         ),
+        (ended("outrun"), ATTEMPT | {"status": "success"}),
         (
             FileFailed("tts", "a.onnx", "all down", 3, 2.0, (("dweb.link", "refused"),)),
             {
@@ -124,6 +126,10 @@ ATTEMPT = {
 )
 def test_an_end_becomes_a_record(state: State, event: Event, expected: dict[str, Any]) -> None:
     assert told(state, event) == [BASE | expected]
+
+
+def test_one_that_was_outrun_before_its_first_byte_is_not_recorded(state: State) -> None:
+    assert told(state, replace(ended("outrun"), bytes_received=0)) == []
 
 
 def test_what_is_no_end_is_not_recorded(state: State) -> None:

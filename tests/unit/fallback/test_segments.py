@@ -130,6 +130,37 @@ def test_a_silent_leg_s_segment_is_taken_once_more_and_the_first_whole_counts() 
     assert segments.is_over
 
 
+def test_one_that_was_late_takes_a_small_segment_next_and_its_helper_loses_nothing() -> None:
+    segments = Segments[str](0, 40 * MIB, rate=5 * MB)
+    late = taken(segments, "a")
+    while (rest := segments.take("b", 0.2, 4)) is not None:
+        finish(segments, rest, 0.4)
+    hedge = taken(segments, "b", SILENT_S + 3)
+    assert hedge.is_hedge
+    assert not late.is_hedge
+    assert not late.is_outdone
+    finish(segments, hedge, SILENT_S + 4)
+    assert late.is_outdone
+    assert not hedge.is_outdone
+    segments.failed(late)
+    list(segments.ready())
+    assert taken(segments, "a", 10.0).segment.size == MIB
+    assert taken(segments, "b", 10.0).segment.size == 2 * MIB
+
+
+def test_one_that_only_helped_is_as_fast_as_before() -> None:
+    segments = Segments[str](0, 40 * MIB, rate=5 * MB)
+    late = taken(segments, "a")
+    while (rest := segments.take("b", 0.2, 4)) is not None:
+        finish(segments, rest, 0.4)
+    hedge = taken(segments, "b", SILENT_S + 3)
+    finish(segments, late, SILENT_S + 3.1)
+    assert hedge.is_outdone
+    segments.failed(hedge)
+    list(segments.ready())
+    assert taken(segments, "b", 10.0).segment.size == 2 * MIB
+
+
 def test_a_leg_that_is_nearly_done_is_waited_for() -> None:
     segments = Segments[str](0, MIB, rate=MB)
     take = taken(segments, "a")
