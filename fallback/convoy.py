@@ -1,11 +1,11 @@
 """Several connections for one large file that one is too slow for: each fetches segments, one thread writes them.
 
 It begins when the connection that has the file turns out to be what is waited for (`pace`). That one takes segments
-from then on, and so do others: the next sources of the plan that have nothing against them, one connection each;
+from then on, and so do others: the next sources of the plan that can be asked now, one connection each;
 where there are none, a second one to the same source. What they bring is held in memory and given on in the file's
 order (`segments`), so whoever writes sees one body: one proof, one deadline, one commit, and on disk nothing out
-of order. If all that the run receives does not grow by it, one connection is left, which asks for
-the rest at once, as if nothing had been.
+of order. If all that the run receives does not grow by it, one connection is left, which asks for the rest at once,
+as if nothing had been. So does the last one where the others have failed, until one of them can be asked again.
 
 A leg that fails is the plan's to learn of, as in a race, and whoever is asked in its place is the plan's to say; the
 last one's outcome is the attempt's. Nothing is held against a source for one of its connections while it has another.
@@ -16,6 +16,7 @@ Exclusions: nothing is proven or written here (`holding`), and no more than one 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from concurrent.futures import wait
@@ -23,8 +24,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from fallback.errors import StoppedError
-from fallback.member import Member, Task
-from fallback.outcome import Failed, Interrupted, Malformed, Outrun, PartDelivered
+from fallback.member import LATE, Member, Task
+from fallback.outcome import Failed, Interrupted, Outrun, PartDelivered
+from fallback.pace import WORTH_S
 from fallback.segments import Segments
 
 if TYPE_CHECKING:
@@ -41,9 +43,6 @@ if TYPE_CHECKING:
 LOOK_S = 0.1
 """How often it is looked after the legs while nothing comes."""
 
-LATE = 2
-"""So often in a row a leg may be late with its segment before it is no help any more."""
-
 PER_SOURCE = 2
 """Connections to one source, where it is all there is."""
 
@@ -55,9 +54,11 @@ class Convoy:
         self._run, self._crew, self._pace = run, crew, pace
         self._segments: Segments[Member] = Segments(*span, pace.rate)
         self._stop = span[1]
-        self._since = time.monotonic()
+        self._since = self._looked_at = time.monotonic()
         self._most = run.settings.connections
-        self._is_settled = False
+        self._measured = 1
+        """How many have been found to be worth it, as far as they were measured: of more nothing is known."""
+        self._is_measuring = self._is_alone = False
         self._useless: set[str] = set()
         self._changed = threading.Condition()
         self._under_way: dict[Future[Outcome], Member] = {}
@@ -71,7 +72,7 @@ class Convoy:
             Failed: the last leg's outcome; what was given before is what had come.
         """
         while True:
-            if self._most > 1 and self._segments.rest < self._stop:
+            if not self._is_alone and self._segments.rest < self._stop:
                 self._ask_others()
             take = self._wait()
             if take is not None:
@@ -83,10 +84,17 @@ class Convoy:
             if self._segments.is_over:
                 return
             self._run.check()
-            if self._most == 1 and self._is_reduced():
-                yield from self._alone()
+            if not self._is_alone:
+                self._reap()
+                continue
+            [(future, member)] = self._under_way.items()
+            member.task = Task.REST
+            if not self._is_due(future):
+                self._reap()
+                continue
+            yield from self._alone(member)
+            if self._is_alone:
                 return
-            self._reap()
 
     def __enter__(self) -> Self:
         return self
@@ -111,17 +119,19 @@ class Convoy:
         now, received = time.monotonic(), self._run.network().received
         live = [member for member in self._under_way.values() if member.task is Task.ANY]
         begun = all(member.has_begun for member in live) or now - self._since > self._run.settings.patience_s
-        if not self._pace.is_tried and len(live) > 1 and begun:
+        if not self._is_measuring and len(live) > self._measured and begun:
+            self._is_measuring = True
             self._pace.begin(now, received, self._since)
-        worth = None if self._is_settled else self._pace.worth(now, received, len(live))
+        worth = self._pace.worth(now, received, len(live)) if self._is_measuring else None
         if worth is not None:
-            self._is_settled, self._most = True, min(self._most, worth)
-            for member in live[self._most :]:
+            self._is_measuring, self._measured = False, len(live)
+            if worth < len(live):
+                self._most = worth
+            for member in live[worth:]:
                 member.task = Task.NONE
         while len(self._under_way) < self._most and (helper := self._helper()) is not None:
             self._join(helper)
-        if len(self._under_way) == 1:
-            self._most = 1
+        self._is_alone = len(self._under_way) == 1
 
     def _helper(self) -> Member | None:
         """The next one to be asked, if there is one."""
@@ -152,18 +162,15 @@ class Convoy:
         for future, member in ended:
             outcome = future.result()
             if len(self._under_way) == 1:
-                if (
-                    member.task is Task.REST
-                    and isinstance(outcome, PartDelivered)
-                    and not self._segments.held
-                ):
+                if member.task is Task.REST and self._is_due(future):
                     return  # it is asked for the rest
-                raise Failed(_final(member, outcome))
+                raise Failed(member.final(outcome))
             outcome = self._told(member, outcome)
             del self._under_way[future]
             if isinstance(outcome, PartDelivered | Outrun):
                 self._useless.add(member.leg.source.name)
             self._crew.lost(member.leg, outcome)
+            self._is_measuring, self._since = False, time.monotonic()  # of the others, from the beginning
 
     def _told(self, member: Member, outcome: Outcome) -> Outcome:
         """What is told of one that was not the last. `gained`: all that stays of it, also what has not had its turn."""
@@ -177,29 +184,48 @@ class Convoy:
                 return replace(outcome, gained=member.leg.received + self._segments.waiting(member))
         return outcome
 
-    def _is_reduced(self) -> bool:
-        """Whether one leg is left, and has brought all that was taken."""
-        if len(self._under_way) > 1:
-            return False
-        [(future, member)] = self._under_way.items()
-        member.task = Task.REST
+    def _is_due(self, future: Future[Outcome]) -> bool:
+        """Whether the one that is left has brought all that was taken."""
         return future.done() and isinstance(future.result(), PartDelivered) and not self._segments.held
 
-    def _alone(self) -> Iterator[tuple[Leg, bytes]]:
-        """All that is left, from the one that is left."""
-        [member] = self._under_way.values()
-        start = self._segments.rest
+    def _alone(self, member: Member) -> Iterator[tuple[Leg, bytes]]:
+        """All that is left, from the one that is left; or until another one can help with it."""
+        start, came = self._segments.rest, 0
         if start == self._stop:
             return
         try:
             begun, response = member.ask(self._crew, start, None)
         except Failed as failed:
-            raise Failed(_final(member, failed.outcome)) from None
+            raise Failed(member.final(failed.outcome)) from None
         self._crew.begin(response)
-        with begun.answer:
+        with contextlib.ExitStack() as kept:
+            kept.enter_context(begun.answer)
             for piece in begun.answer.pieces(self._stop - start):
                 self._run.network().arrived(len(piece))
+                came += len(piece)
                 yield member.leg, piece
+                if self._can_be_helped(member, self._stop - start - came):
+                    kept.pop_all()
+                    member.begun, member.came = begun, came
+                    self._begin_again(member, start + came)
+                    return
+
+    def _can_be_helped(self, member: Member, left: int) -> bool:
+        """Whether somebody can be asked now that could not a moment ago, and it is worth it."""
+        now = time.monotonic()
+        is_worth = self._most > 1 and left >= max(self._pace.least, WORTH_S * self._pace.rate)
+        if not is_worth or now - self._looked_at < LOOK_S:
+            return False
+        self._looked_at = now
+        return self._crew.helper([member.leg.step], self._useless) is not None
+
+    def _begin_again(self, member: Member, start: int) -> None:
+        """Segments of what is left from `start` on; the answer that brings it is the first one's."""
+        self._segments = Segments(start, self._stop, self._pace.rate)
+        self._since, self._is_alone = time.monotonic(), False
+        self._under_way.clear()
+        member.task = Task.ANY
+        self._join(member, self._segments.take(member, self._since, 1))
 
     def _work(self, member: Member, first: Take[Member] | None) -> Outcome:
         """Fetch one segment after the other. In a thread of its own."""
@@ -261,10 +287,3 @@ class Convoy:
                     self._segments.arrived(take, piece)
         if take.size < size:
             raise Failed(Interrupted(f"the body ended after {take.size} of {size} bytes of a part"))
-
-
-def _final(member: Member, outcome: Outcome) -> Outcome:
-    """What is told of the last: that it gives no ranges is no excuse any more, for nobody else has the file."""
-    if member.late == LATE:  # others had its parts, and have failed since
-        return Interrupted("it was late with its parts", member.leg.received)
-    return Malformed(outcome.reason) if isinstance(outcome, Outrun) else outcome

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from fallback.exchange import host_of
 from fallback.ledger import Response
-from fallback.outcome import Failed, Malformed, Outrun
+from fallback.outcome import Failed, Interrupted, Malformed, Outrun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from fallback.sources import Source
 
 PARTIAL_CONTENT = 206
+
+LATE = 2
+"""So often in a row a leg may be late with its segment before it is no help any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,12 @@ class Member:
             raise Failed(wrong)
         self.etag = head.strong_etag
         return begun, Response(start, leg.source.layer, leg.source.name, head.strong_etag, host_of(head.url))
+
+    def final(self, outcome: Outcome) -> Outcome:
+        """What is told of the last: that it gives no ranges is no excuse any more, for nobody else has the file."""
+        if self.late == LATE:  # others had its parts, and have failed since
+            return Interrupted("it was late with its parts", self.leg.received)
+        return Malformed(outcome.reason) if isinstance(outcome, Outrun) else outcome
 
 
 def gives_ranges(begun: Begun) -> bool:

@@ -60,16 +60,18 @@ class Course(Generic[Asked]):
         return None if step is None else (self._sources[step.source], step)
 
     def helper(self, steps: Collection[Try], useless: Collection[str]) -> tuple[Asked, Try] | None:
-        """Whom to ask for a part of the file beside `steps`, which deliver it slowly: one with nothing against it.
+        """Whom to ask for a part of the file beside `steps`, which deliver it slowly; None: nobody.
 
-        `useless`: who has shown to be no help. None: nobody.
+        One that failed is asked again after its pause, but not one that was silent, or failed as often as it has
+        attempts. `useless`: who has shown to be no help.
         """
         passed = [*steps, *(Try(name, 0) for name in useless)]
         while (found := self.beside(passed)) is not None:
             source, step = found
             known = self._run.health.get(source.name, Health())
             is_up = isinstance(known.state(self._run.clock.now(), self._sha256), Up)
-            if is_up and not (known.failures or known.silent or step.as_blocks or step.from_zero):
+            is_spent = known.failures_against(self._sha256) >= self._run.attempts_of(source)
+            if is_up and not (is_spent or known.silent or step.as_blocks or step.from_zero):
                 return found
             passed.append(step)
         return None

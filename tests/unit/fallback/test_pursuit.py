@@ -1,4 +1,4 @@
-"""Whom a plan names to help with a part of a file: nobody who has anything against him."""
+"""Whom a plan names to help with a part of a file: nobody who is no help, or was asked often enough."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ LEAD = Try("a", 1)
 
 def course(**health: Health) -> Course[Named]:
     """Of the sources a, b, c and d, at the second 0."""
-    run = cast("Any", SimpleNamespace(clock=SimpleNamespace(now=lambda: 0.0), health=health))
+    clock = SimpleNamespace(now=lambda: 0.0)
+    run = cast("Any", SimpleNamespace(clock=clock, health=health, attempts_of=lambda _source: 2))
     sources = {name: cast("Any", SimpleNamespace(name=name)) for name in "abcd"}
     plan = Plan.of(dict.fromkeys("abcd", 2), Policy(1.0, 60.0, jitter=lambda: 0.0))
     return Course(run, sources, plan, None)
@@ -45,7 +46,7 @@ def test_the_next_ones_of_the_plan_help() -> None:
     "known",
     [
         Health(silent=True),
-        Health(failures=1, failed=("x",)),
+        Health(failures=2, failed=("x", "y")),
         Health(retired=True),
         Health(cooling_until=5.0, failures=1),
         Health(cooling_until=5.0),
@@ -56,6 +57,10 @@ def test_the_next_ones_of_the_plan_help() -> None:
 def test_one_with_something_against_it_is_passed_over(known: Health) -> None:
     assert helper(course(b=known)) == "c"
     assert helper(course(b=known, c=known, d=known)) is None
+
+
+def test_one_that_failed_less_often_than_it_has_attempts_helps() -> None:
+    assert helper(course(b=Health(failures=1, failed=("x",)))) == "b"
 
 
 @pytest.mark.parametrize(
