@@ -128,7 +128,8 @@ def test_what_is_not_whole_is_not_recorded_until_it_is(
         assert f"warm is {why}" in capsys.readouterr().err
     assert not list(kept.iterdir())
     assert main(["warm", "--record", *again]) == 0
-    assert list(json.loads((kept / "baseline.json").read_text())["figures"]) == ["cold", "warm"]
+    document = json.loads((kept / "baseline.json").read_text())
+    assert (list(document["figures"]), document["partial"]) == (["cold", "warm"], {})
 
 
 def test_ctrl_c_says_how_to_go_on(
@@ -149,6 +150,7 @@ def test_ctrl_c_says_how_to_go_on(
     assert line.startswith(
         f"stopped; what is finished is in {tmp_path / 'bench.json'}; go on with: python -m bench "
     )
+    assert " verify warm --repeat 9 --most 5.0 --out " in line
     assert list(json.loads((tmp_path / "bench.json").read_text())["figures"]) == ["cold"]
     stops_at = ""
     assert main(shlex.split(line.partition("python -m bench ")[2])) == 0
