@@ -62,6 +62,8 @@ class Convoy:
         self._useless: set[str] = set()
         self._changed = threading.Condition()
         self._under_way: dict[Future[Outcome], Member] = {}
+        self._parting: list[tuple[Member, Outcome]] = []
+        """Who has ended, and what is told of it once its last byte has been given on."""
         # The lead's answer goes on where the writing ended: that is its segment, and nobody else's.
         self._join(lead, self._segments.take(lead, self._since, 1))
 
@@ -81,6 +83,7 @@ class Convoy:
                 for data in take.data:
                     yield take.by.leg, data
                 take.data.clear()  # it and its segment know each other: nothing else would free them soon
+            self._tell_parted()
             if self._segments.is_over:
                 return
             self._run.check()
@@ -108,6 +111,7 @@ class Convoy:
                     member.leg.shut()
             self._changed.notify_all()
         wait(self._under_way)
+        self._tell_parted(is_all=True)
         if kind is None:
             told = [(each, self._told(each, future.result())) for future, each in self._under_way.items()]
             told.sort(key=lambda pair: not isinstance(pair[1], PartDelivered))
@@ -131,12 +135,13 @@ class Convoy:
                 member.task = Task.NONE
         while len(self._under_way) < self._most and (helper := self._helper()) is not None:
             self._join(helper)
-        self._is_alone = len(self._under_way) == 1
+        self._is_alone = len(self._under_way) == 1 and not self._parting
 
     def _helper(self) -> Member | None:
         """The next one to be asked, if there is one."""
         legs = [member.leg for member in self._under_way.values()]
-        found = self._crew.helper([leg.step for leg in legs], self._useless)
+        parting = [member.leg for member, _ in self._parting]
+        found = self._crew.helper([leg.step for leg in (*legs, *parting)], self._useless)
         if found is not None:
             return Member(self._crew.entered(*found, self._segments.rest))
         names = {leg.source.name for leg in legs}
@@ -155,7 +160,7 @@ class Convoy:
             return next(self._segments.ready(), None)
 
     def _reap(self) -> None:
-        """Tell of those that have ended; the last one's outcome is the attempt's."""
+        """Part with those that have ended; the last one's outcome is the attempt's."""
         ended = [(future, member) for future, member in self._under_way.items() if future.done()]
         if self._segments.is_ready:  # written first: should it be wrong, whoever sent it is still at work
             return
@@ -164,25 +169,33 @@ class Convoy:
             if len(self._under_way) == 1:
                 if member.task is Task.REST and self._is_due(future):
                     return  # it is asked for the rest
+                self._tell_parted(is_all=True)
                 raise Failed(member.final(outcome))
             outcome = self._told(member, outcome)
             del self._under_way[future]
             if isinstance(outcome, PartDelivered | Outrun):
                 self._useless.add(member.leg.source.name)
-            self._crew.lost(member.leg, outcome)
+            self._parting.append((member, outcome))
             self._is_measuring, self._since = False, time.monotonic()  # of the others, from the beginning
+
+    def _tell_parted(self, *, is_all: bool = False) -> None:
+        """Tell what those came to whose last byte has been given on; all, if no more is."""
+        with self._changed:
+            over = [each for each in self._parting if is_all or not self._segments.waiting(each[0])]
+        for each in over:
+            self._parting.remove(each)
+            self._crew.lost(each[0].leg, each[1])
 
     def _told(self, member: Member, outcome: Outcome) -> Outcome:
         """What is told of one that was not the last. `gained`: all that stays of it, also what has not had its turn."""
-        if isinstance(outcome, PartDelivered) and not (member.leg.received or self._segments.waiting(member)):
+        with self._changed:
+            brought = member.leg.received + self._segments.waiting(member)
+        if isinstance(outcome, PartDelivered) and not brought:
             return Outrun("others had the same parts first")
         names = [each.leg.source.name for each in self._under_way.values()]
         if names.count(member.leg.source.name) > 1 and not isinstance(outcome, PartDelivered):
             return Outrun(f"one connection of two: {outcome.reason}")
-        if isinstance(outcome, Interrupted):
-            with self._changed:
-                return replace(outcome, gained=member.leg.received + self._segments.waiting(member))
-        return outcome
+        return replace(outcome, gained=brought) if isinstance(outcome, Interrupted) else outcome
 
     def _is_due(self, future: Future[Outcome]) -> bool:
         """Whether the one that is left has brought all that was taken."""
@@ -191,8 +204,6 @@ class Convoy:
     def _alone(self, member: Member) -> Iterator[tuple[Leg, bytes]]:
         """All that is left, from the one that is left; or until another one can help with it."""
         start, came = self._segments.rest, 0
-        if start == self._stop:
-            return
         try:
             begun, response = member.ask(self._crew, start, None)
         except Failed as failed:

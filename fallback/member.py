@@ -43,7 +43,7 @@ class Crew:
     entered: Callable[[Source, Try, int], Leg]
     """Makes a leg of one that is now asked, from this byte on."""
     lost: Callable[[Leg, Outcome], None]
-    """Told what each came to, but for the last."""
+    """Told what each came to, but for the last, once all of it that is of use has been given on."""
     begin: Callable[[Response], None]
     """Told of each response before its first byte is given on."""
 

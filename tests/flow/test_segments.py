@@ -27,7 +27,7 @@ from fakes.faults import (
 )
 from fakes.world import World
 from fallback import Manifest, Settings, StoppedError, StorageError, segments, sync
-from fallback.events import AttemptEnded, AttemptStarted, Blamed, Progressed
+from fallback.events import AttemptEnded, AttemptStarted, Blamed, FileCompleted, Progressed
 from fallback.ipfs.unixfs import V0_2015
 from fallback.manifest import CHUNK_BYTES
 from fallback.pace import Pace
@@ -356,6 +356,22 @@ def test_one_that_breaks_off_leaves_what_came(
     cut = [event for event in told if isinstance(event, AttemptEnded) and event.source == gateway]
     assert {event.outcome for event in cut} == {"interrupted"}
     assert len(cut) <= settings.gateway_attempts
+
+
+def test_what_each_brought_adds_up_to_the_file_where_all_break_off(settings: Settings) -> None:
+    """The end of each is told when the last of what it brought is written, also of what had to wait for its turn."""
+    model = MODELS["large"] | {"files": {PATH: {"size": 16_000_000}}}
+    with World({"large": model}, size="full") as world:
+        world.add("*", Bandwidth(rate=3300))
+        world.add("gateway*", CutEvery(bytes=CHUNK_BYTES + 400_000))
+        manifest = Manifest.parse(json.dumps(world.manifest()), name="world")
+        told: list[Event] = []
+        cut = replace(settings, gateways=tuple(world.gateways), hf_endpoint=world.hub)
+        assert sync(manifest, settings=cut, observer=told.append).ok
+    each = [event for event in told if isinstance(event, AttemptEnded)]
+    assert [event.outcome for event in each].count("interrupted") > 1
+    [completed] = [event for event in told if isinstance(event, FileCompleted)]
+    assert sum(event.bytes_received for event in each) == completed.bytes_received == 16_000_000
 
 
 def test_a_chunk_whose_turn_is_to_come_gives_the_attempt_back(settings: Settings) -> None:
