@@ -11,7 +11,7 @@ A leg that fails is the plan's to learn of, as in a race, and whoever is asked i
 last one's outcome is the attempt's. Nothing is held against a source for one of its connections while it has another.
 Who answers a Range with the whole file is no further help. All threads have ended when it is closed.
 
-Exclusions: nothing is proven or written here (`holding`), and no more than one file of a run is fetched so.
+Exclusions: but for the first chunk of each leg (`member`) nothing is proven, and nothing written here (`holding`), and no more than one file of a run is fetched so.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Self
 
 from fallback.errors import StoppedError
 from fallback.member import LATE, Member, Task
-from fallback.outcome import Failed, Interrupted, Outrun, PartDelivered
+from fallback.outcome import Corrupt, Failed, Interrupted, Outrun, PartDelivered
 from fallback.pace import WORTH_S
 from fallback.segments import Segments
 
@@ -193,7 +193,7 @@ class Convoy:
         if isinstance(outcome, PartDelivered) and not brought:
             return Outrun("others had the same parts first")
         names = [each.leg.source.name for each in self._under_way.values()]
-        if names.count(member.leg.source.name) > 1 and not isinstance(outcome, PartDelivered):
+        if names.count(member.leg.source.name) > 1 and not isinstance(outcome, PartDelivered | Corrupt):
             return Outrun(f"one connection of two: {outcome.reason}")
         return replace(outcome, gained=brought) if isinstance(outcome, Interrupted) else outcome
 
@@ -286,8 +286,7 @@ class Convoy:
 
     def _read(self, member: Member, take: Take[Member]) -> None:
         segment, size = take.segment, take.segment.size
-        begun, came = member.begun, member.came
-        member.begun, member.came = None, 0
+        begun, came, member.begun, member.came = member.begun, member.came, None, 0
         if begun is None:
             begun, take.response = member.ask(self._crew, segment.start, segment.stop)
         with begun.answer:
@@ -296,5 +295,6 @@ class Convoy:
                 self._run.network().arrived(len(piece))
                 with self._changed:
                     self._segments.arrived(take, piece)
+                member.prove(self._crew, take)
         if take.size < size:
             raise Failed(Interrupted(f"the body ended after {take.size} of {size} bytes of a part"))

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from fallback.exchange import host_of
 from fallback.ledger import Response
-from fallback.outcome import Failed, Interrupted, Malformed, Outrun
+from fallback.manifest import CHUNK_BYTES
+from fallback.outcome import Corrupt, Failed, Interrupted, Malformed, Outrun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from fallback.exchange import Request
     from fallback.outcome import Outcome
     from fallback.race import Begun, Leg
+    from fallback.segments import Take
     from fallback.sources import Source
 
 PARTIAL_CONTENT = 206
@@ -44,6 +46,8 @@ class Crew:
     """Makes a leg of one that is now asked, from this byte on."""
     lost: Callable[[Leg, Outcome], None]
     """Told what each came to, but for the last, once all of it that is of use has been given on."""
+    is_right: Callable[[int, bytes], bool]
+    """Whether these bytes are the file's chunk that begins there, as far as its digest is known. In the leg's thread."""
     begin: Callable[[Response], None]
     """Told of each response before its first byte is given on."""
 
@@ -67,6 +71,8 @@ class Member:
     came: int = 0
     etag: str | None = None
     has_begun: bool = False
+    is_proven: bool = False
+    """A chunk that it brought has been looked at, and was right; or there was none to be looked at."""
     late: int = 0
     """Segments in a row that it was so late with that another one had them first."""
     task: Task = Task.ANY
@@ -91,6 +97,21 @@ class Member:
             raise Failed(wrong)
         self.etag = head.strong_etag
         return begun, Response(start, leg.source.layer, leg.source.name, head.strong_etag, host_of(head.url))
+
+    def prove(self, crew: Crew, take: Take[Member]) -> None:
+        """Look at the first chunk of all that it brings, before any of it is given on; what is wrong is thrown away.
+
+        Raises:
+            Failed: it is wrong.
+        """
+        start, least = take.segment.start, min(CHUNK_BYTES, take.segment.size)
+        if self.is_proven or start % CHUNK_BYTES or take.size < least:
+            return
+        self.is_proven = crew.is_right(start, b"".join(take.data)[:least])
+        if not self.is_proven:
+            take.data.clear()
+            take.size = 0
+            raise Failed(Corrupt(f"wrong bytes: the chunk from byte {start} on"))
 
     def final(self, outcome: Outcome) -> Outcome:
         """What is told of the last: that it gives no ranges is no excuse any more, for nobody else has the file."""

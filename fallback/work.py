@@ -8,6 +8,7 @@ whether the file is here already (`download`).
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from fallback.exchange import host_of
 from fallback.holding import Holding
 from fallback.judging import judge
 from fallback.ledger import Response
+from fallback.manifest import CHUNK_BYTES
 from fallback.member import Crew, Member, gives_ranges
 from fallback.outcome import (
     Corrupt,
@@ -85,10 +87,12 @@ class Work:
             return self._entered(source, step, alone=course.alone, start=start)
 
         def lost(leg: Leg, outcome: Outcome) -> None:
+            if isinstance(outcome, Corrupt):  # the first chunk that it brought
+                self.holding.blame(leg.source, 1)
             self._ended(leg, outcome)
             course.came_to(leg.step, outcome)
 
-        crew = Crew(self._ask, self._part, course.helper, entered, lost, self._begin)
+        crew = Crew(self._ask, self._part, course.helper, entered, lost, self._is_right, self._begin)
         try:
             with Race(self.run.askers(), self._ask, self.run.settings.patience_s) as race:
                 leg, came = race.winner(source, step, entered=entered, beside=course.beside, lost=lost)
@@ -196,8 +200,8 @@ class Work:
             return self.holding.concluded()
         except Failed as failed:
             self.run.check()
-            if isinstance(failed.outcome, Corrupt):  # a block, before it was written
-                self.holding.blame(source, 1)
+            if isinstance(failed.outcome, Corrupt):  # a block, or a leg's first chunk, before it was written
+                self.holding.blame(self.asked[0].source, 1)
             return self.holding.with_gain(failed.outcome)
         except VerificationError as error:
             if request.by_blocks and self.partial.ledger.only() == source.name:
@@ -227,7 +231,8 @@ class Work:
             if pace is None or not pace.is_slow(time.monotonic(), came, network.received, limit - came):
                 continue
             if network.in_segments.acquire(blocking=False):
-                lead = Member(leg, begun=begun, came=came, etag=begun.answer.head.strong_etag, has_begun=True)
+                etag = begun.answer.head.strong_etag
+                lead = Member(leg, begun, came, etag, has_begun=True, is_proven=True)
                 span = begun.start + came, begun.start + limit
                 with contextlib.ExitStack() as kept:
                     kept.callback(network.in_segments.release)
@@ -253,6 +258,11 @@ class Work:
 
     def _part(self, source: Source, start: int, stop: int | None) -> Request:
         return self._request(source, (start, stop), as_blocks=False)
+
+    def _is_right(self, start: int, data: bytes) -> bool:
+        """Whether `data` are the chunk that begins at byte `start`; nobody knows where the manifest has no chunks."""
+        chunks = self.wanted.file.chunks
+        return not chunks or hashlib.sha256(data).hexdigest() == chunks[start // CHUNK_BYTES]
 
     def _begin(self, response: Response) -> None:
         """Another response goes on where the last one ended."""

@@ -216,11 +216,30 @@ def test_one_that_is_no_faster_with_others_goes_on_alone(
     assert rest.server == "gateway1"
 
 
+def test_a_liar_among_them_is_found_out_by_its_first_chunk(
+    world: World, settings: Settings, manifest: Manifest, is_right: Any
+) -> None:
+    """Nothing of what it sent is in the file, and it is not asked again."""
+    for start in CHUNKS:
+        world.add("gateway3", Corrupt(offset=start + 99))
+    told: list[Event] = []
+    assert sync(manifest, settings=settings, observer=told.append).ok
+    assert is_right()
+    liar = host(world.gateways[2])
+    assert ended(told)[liar] == "corrupt"
+    assert started(told).count(liar) == 1
+    assert [(each.source, each.chunks) for each in told if isinstance(each, Blamed)] == [(liar, 1)]
+    assert sum(each.bytes_sent for each in world.journal.select("gateway3")) <= 2 * CHUNK_BYTES
+    assert "spliced" not in ended(told).values()
+    with State(settings.state_path, print) as state:
+        assert {name for name, health in state.health.load().items() if health.bans} == {liar}
+
+
 def test_a_liar_among_them_costs_its_chunks_and_is_named(
     world: World, settings: Settings, manifest: Manifest, is_right: Any
 ) -> None:
-    """Chunk digests lay the blame; nobody else is asked for less than before."""
-    for start in CHUNKS:
+    """Whose first chunk was right: chunk digests lay the blame; nobody else is asked for less than before."""
+    for start in CHUNKS[5:]:
         world.add("gateway3", Corrupt(offset=start + 99))
     told: list[Event] = []
     assert sync(manifest, settings=settings, observer=told.append).ok
