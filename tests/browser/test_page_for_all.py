@@ -16,7 +16,7 @@ from tests.flow.serving import Server
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
     from tests.browser.conftest import Open
 
@@ -171,6 +171,28 @@ def test_the_token_is_asked_for_once_and_is_in_no_url(world: World, tmp_path: Pa
         expect(field).to_be_focused()
         assert page.evaluate("sessionStorage.length + localStorage.length") == 0
         assert page.get_by_text("whisper-base").is_hidden()
+
+
+def test_what_was_asked_for_with_a_token_that_is_forgotten_is_not_shown(
+    world: World, tmp_path: Path, browse: Open
+) -> None:
+    with Server(world, tmp_path, environment={"FALLBACK_SERVE_TOKEN": TOKEN}) as server:
+        page = browse(server.url)
+        field = page.get_by_label("Token", exact=True)
+        field.fill(TOKEN)
+        field.press("Enter")
+        expect(page.get_by_text("Connected", exact=True)).to_be_visible()
+        expect(page.get_by_text("whisper-base").first).to_be_visible()
+        held: list[Route] = []
+        page.route("**/api/models", lambda route: held.append(route))  # noqa: PLW0108 - playwright marks what it is given
+        with page.expect_request("**/api/models"):
+            page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        page.get_by_role("button", name="Forget the token").click()
+        expect(field).to_be_focused()
+        with page.expect_response("**/api/models"):
+            held[0].continue_()
+        page.evaluate("new Promise((go_on) => setTimeout(go_on, 100))")
+        expect(page.get_by_role("main")).to_be_hidden()
 
 
 def test_a_browser_that_was_asked_for_the_password_needs_no_token_besides(
