@@ -48,3 +48,17 @@ def test_a_system_that_cannot_be_told_is_left_at_that(
         partial.write(PIECE)
     assert partial.size == partial.path.stat().st_size == 16 * MIB
     partial.close()
+
+
+def test_the_steps_grow_with_the_file(partial: Partial, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large file costs a few dozen calls, and not one every 8 MiB."""
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda _file, start, size, _advice: told.append((start, size)))
+    monkeypatch.setattr("fallback.partial.WRITEBACK_BYTES", MIB)
+    for _ in range(96):
+        partial.write(PIECE)
+    partial.close()
+    sizes = [size for _, size in told]
+    assert sizes == sorted(sizes)
+    assert (sizes[0], sizes[-1]) == (MIB, 6 * MIB)
+    assert len(sizes) < 48
