@@ -38,7 +38,7 @@ e2e-fleet: $(READY) ## six nodes behind one line of 20 MB/s, one lies, one is ki
 	$(BIN)/python -m tests.fleet $(if $(COMPARE),--compare)
 
 test: $(READY) ## unit and flow tests, with branch coverage; other people's programs are `make clients`
-	$(BIN)/python -m pytest --ignore tests/clients --cov --cov-report=term --numprocesses 3 --dist worksteal
+	$(BIN)/python -m pytest --ignore tests/clients --cov --cov-report=term --numprocesses 4 --dist worksteal
 
 conformance: $(READY) ## the conformance suite against CLIENT="…", or this engine
 	$(BIN)/python -m tests.conformance $(if $(CLIENT),--client "$(CLIENT)") --dump out/conformance/failures --report out/conformance
