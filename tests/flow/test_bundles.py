@@ -547,6 +547,17 @@ install_bundle(Path(sys.argv[1]), settings=Settings.load(), replace_models=True)
 """
 
 
+def environment_of(there: Settings) -> dict[str, str]:
+    """For a process that is to work in the same folder."""
+    return os.environ | {"FALLBACK_MODELS_DIR": str(there.models_dir), "FALLBACK_RESERVE_BYTES": "0"}
+
+
+def killed(bundle: Path, there: Settings, step: int) -> subprocess.CompletedProcess[bytes]:
+    """An install in a process of its own, which dies at the rename after so many."""
+    command = [sys.executable, "-c", KILLED, str(bundle), str(step)]
+    return subprocess.run(command, env=environment_of(there), timeout=30, check=False)
+
+
 class TestKilledBetweenTheRenames:
     @pytest.mark.parametrize("step", range(6))
     def test_the_next_sync_finishes_it_without_a_source(
@@ -555,12 +566,7 @@ class TestKilledBetweenTheRenames:
         """Before the first of them the old version stays; after it the new one is whole, and the bundle not needed."""
         install_bundle(bundle, settings=there)
         other, files = other_version(tmp_path)
-        environment = os.environ | {
-            "FALLBACK_MODELS_DIR": str(there.models_dir),
-            "FALLBACK_RESERVE_BYTES": "0",
-        }
-        command = [sys.executable, "-c", KILLED, str(other), str(step)]
-        assert subprocess.run(command, env=environment, timeout=30, check=False).returncode == 9
+        assert killed(other, there, step).returncode == 9
         other.unlink()
         promised = {model.target(file): file.sha256 for model, file in load_manifest(there).files()}
         for path, data in visible(there.models_dir).items():
@@ -580,13 +586,7 @@ class TestKilledBetweenTheRenames:
         """Until a run by the folder's own: the other one may promise other bytes under the same names."""
         install_bundle(bundle, settings=there)
         other, files = other_version(tmp_path)
-        environment = os.environ | {
-            "FALLBACK_MODELS_DIR": str(there.models_dir),
-            "FALLBACK_RESERVE_BYTES": "0",
-        }
-        subprocess.run(
-            [sys.executable, "-c", KILLED, str(other), "4"], env=environment, timeout=30, check=False
-        )
+        killed(other, there, 4)
         (tmp_path / "given.json").write_text(json.dumps(document()))
         before = visible(there.models_dir)
         finish_upgrades(
@@ -770,11 +770,7 @@ class TestCutAndKilled:
         fifo, data = tmp_path / "pipe", bundle.read_bytes()
         os.mkfifo(fifo)
         command = [sys.executable, "-m", "fallback", "bundle", "install", "-", "-q"]
-        environment = os.environ | {
-            "FALLBACK_MODELS_DIR": str(there.models_dir),
-            "FALLBACK_RESERVE_BYTES": "0",
-        }
-        with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as running:
+        with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment_of(there)) as running:
             assert running.stdin is not None
             running.stdin.write(data[: len(data) // 2])
             running.stdin.flush()

@@ -130,12 +130,18 @@ def test_a_silent_leg_s_segment_is_taken_once_more_and_the_first_whole_counts() 
     assert segments.is_over
 
 
-def test_one_that_was_late_takes_a_small_segment_next_and_its_helper_loses_nothing() -> None:
+def hedged() -> tuple[Segments[str], Take[str], Take[str]]:
+    """One is late with the first segment; another has brought all that it may, and now helps: both takes of it."""
     segments = Segments[str](0, 40 * MIB, rate=5 * MB)
     late = taken(segments, "a")
     while (rest := segments.take("b", 0.2, 4)) is not None:
         finish(segments, rest, 0.4)
     hedge = taken(segments, "b", SILENT_S + 3)
+    return segments, late, hedge
+
+
+def test_one_that_was_late_takes_a_small_segment_next_and_its_helper_loses_nothing() -> None:
+    segments, late, hedge = hedged()
     assert hedge.is_hedge
     assert not late.is_hedge
     assert not late.is_outdone
@@ -149,11 +155,7 @@ def test_one_that_was_late_takes_a_small_segment_next_and_its_helper_loses_nothi
 
 
 def test_one_that_only_helped_is_as_fast_as_before() -> None:
-    segments = Segments[str](0, 40 * MIB, rate=5 * MB)
-    late = taken(segments, "a")
-    while (rest := segments.take("b", 0.2, 4)) is not None:
-        finish(segments, rest, 0.4)
-    hedge = taken(segments, "b", SILENT_S + 3)
+    segments, late, hedge = hedged()
     finish(segments, late, SILENT_S + 3.1)
     assert hedge.is_outdone
     segments.failed(hedge)
