@@ -277,10 +277,13 @@ class Cache(Places):
             return ()
         from fallback import sweeping  # noqa: PLC0415 - see the module
 
+        rows = self.rows()
         missing = {
-            (self.target(each), (each.file.sha256 or "")[:8]) for each in wanted if not self.known(each)
+            (self.target(each), (each.file.sha256 or "")[:8])
+            for each in wanted
+            if self.vouched(each, rows) is None
         }
-        vouched = {self._root / path for path in self.rows()}
+        vouched = {self._root / path for path in rows}
         return sweeping.left_over(ours, missing, vouched, partials_before, baks_before)
 
 

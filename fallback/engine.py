@@ -198,9 +198,9 @@ def obtain(
     stopped = True
     try:
         missing = []
-        rows = {} if run.rehash else run.cache.rows()  # one question for all of them
+        rows = None if run.rehash else run.cache.rows()  # one question for all of them
         for each in wanted:
-            about = run.cache.vouched(each, rows)
+            about = None if rows is None else run.cache.vouched(each, rows)
             if about is None:
                 missing.append(each)
                 continue

@@ -8,11 +8,11 @@ whether the file is here already (`download`).
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from fallback import chunks
 from fallback.convoy import Convoy
 from fallback.errors import StorageError, UnavailableError, VerificationError
 from fallback.events import AttemptEnded, AttemptStarted, FileCompleted, Progressed
@@ -261,8 +261,8 @@ class Work:
 
     def _is_right(self, start: int, data: bytes) -> bool:
         """Whether `data` are the chunk that begins at byte `start`; nobody knows where the manifest has no chunks."""
-        chunks = self.wanted.file.chunks
-        return not chunks or hashlib.sha256(data).hexdigest() == chunks[start // CHUNK_BYTES]
+        listed = chunks.of_file(self.wanted.file)
+        return not listed or listed[start // CHUNK_BYTES].is_of(data)
 
     def _begin(self, response: Response) -> None:
         """Another response goes on where the last one ended."""
